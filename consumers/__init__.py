@@ -1,0 +1,1 @@
+"""Folds over the log: counting, correlating, exporting. They know of a host only its events."""

@@ -1,0 +1,1 @@
+"""One virtual host: hardware, EL3 firmware, hypervisor and guests."""

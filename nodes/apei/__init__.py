@@ -1,0 +1,1 @@
+"""The contract of both boundaries: error source table and error source."""

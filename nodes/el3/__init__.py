@@ -1,0 +1,1 @@
+"""Firmware at EL3 and its MM partition: classify, probe, clear, build the record, notify."""

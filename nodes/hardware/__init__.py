@@ -1,0 +1,1 @@
+"""RAS nodes with their error records, memory, and the PE that takes the exceptions."""

@@ -1,0 +1,1 @@
+"""The host's kernel, KVM, and QEMU."""

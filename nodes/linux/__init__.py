@@ -1,0 +1,1 @@
+"""What the host's kernel and a guest's kernel have in common."""

@@ -1,0 +1,1 @@
+"""What the documents say, as declarations: bits, layouts, scales. Nothing here acts."""

@@ -89,7 +89,7 @@ OTHER_NAMES: Final = {  # named, not decoded
     guid("80b9efb4-52b5-4de3-a777-68784b771048"): "CXL protocol",
     guid("fbcd0a77-c260-417f-85a9-088b1621eba6"): "CXL general media event",
     guid("601dcbb3-9c06-4eab-b8af-4e9bfb5c9624"): "CXL DRAM event",
-    guid("fe927475-dd59-4339-a586-79bab113bcb7"): "CXL memory module event",
+    guid("fe927475-dd59-4339-a586-79bab113b774"): "CXL memory module event",
 }
 # The shortest body of each fixed type, in bytes; a shorter one is refused.
 SIZE_MIN: Final = {MEMORY_GUID: MEMORY_SIZE_OLD, FIRMWARE_GUID: FIRMWARE_SIZE_MIN}

@@ -1,0 +1,81 @@
+"""Whether Linux accepts a status block, and how it walks the block's entries.
+
+Linux trusts less than the decoder of nodes.spec.status_block refuses: it adds an entry's head and the length of
+its body in 32 bits, so a length just below 4 GiB wraps and the next entry begins inside this one. Everything
+here follows that arithmetic. Two things are refused here that Linux does not refuse by itself: entries that end
+outside the bytes given (the reader of an error source compares the lengths before), and an entry whose size
+wraps to 0, which Linux walks for ever.
+
+Sources: Linux 6.12 drivers/firmware/efi/cper.c cper_estatus_check_header(), cper_estatus_check();
+include/acpi/ghes.h acpi_hest_get_record_size(), apei_estatus_for_each_section(). The same in 6.1.
+"""
+
+import struct
+from typing import Final, NamedTuple
+
+from nodes.spec.layout import Malformed
+from nodes.spec.status_block import ENTRY_SIZE, ENTRY_SIZE_OLD, HEAD_SIZE, StatusBlockHead
+
+_HEAD: Final = StatusBlockHead.codec
+_ENTRY: Final = struct.Struct("<16sIHBBI")  # the start of both heads of a data entry
+_DATA_LENGTH_AT: Final = 12  # offset in the head of a block, bytes
+_RAW_OFFSET_AT: Final = 4  # offset in the head of a block, bytes
+
+
+class Entry(NamedTuple):
+    """One data entry as Linux finds it."""
+
+    offset: int  # bytes from the start of the block
+    section_type: bytes
+    severity: int
+    revision: int
+    validation_bits: int
+    flags: int
+    body_offset: int  # bytes from the start of the block
+    body_length: int  # bytes, as written; may reach beyond the block
+
+
+def walk(block: bytes) -> list[Entry]:
+    """The entries of a block that Linux accepts, in order.
+
+    Raises Malformed where Linux refuses the block.
+    """
+    data_length = _checked_data_length(block)
+    entries: list[Entry] = []
+    at, end = HEAD_SIZE, HEAD_SIZE + data_length
+    while at < end:
+        if end - at < ENTRY_SIZE_OLD:
+            raise Malformed("entry", at, f"{end - at} bytes are left for a head")
+        section_type, severity, revision, validation, flags, length = _ENTRY.unpack_from(block, at)
+        head_size = ENTRY_SIZE if revision >= 0x300 else ENTRY_SIZE_OLD
+        size = head_size + length & 0xFFFF_FFFF
+        if head_size > end - at or size > end - at:
+            raise Malformed("entry", at, f"{head_size + length} bytes, {end - at} are left")
+        if not size:
+            raise Malformed("entry", at, f"body of {length} bytes wraps the entry's size to 0: endless")
+        entries.append(Entry(at, section_type, severity, revision, validation, flags, at + head_size, length))
+        at += size
+    return entries
+
+
+def _checked_data_length(block: bytes) -> int:
+    if len(block) < HEAD_SIZE:
+        raise Malformed("block", 0, f"needs {HEAD_SIZE} bytes, {len(block)} are there")
+    _, raw_offset, raw_length, data_length, _ = _HEAD.unpack_from(block)
+    if 0 < data_length < ENTRY_SIZE_OLD:
+        raise Malformed("block", _DATA_LENGTH_AT, f"data length {data_length} holds no entry")
+    if raw_length and raw_offset < HEAD_SIZE + data_length:
+        raise Malformed("block", _RAW_OFFSET_AT, f"raw data at {raw_offset} lies inside the entries")
+    if data_length > len(block) - HEAD_SIZE:
+        left = len(block) - HEAD_SIZE
+        raise Malformed("block", _DATA_LENGTH_AT, f"data length {data_length}, {left} bytes are left")
+    return int(data_length)
+
+
+def check(block: bytes) -> str | None:
+    """Why Linux refuses a block; None when it accepts it."""
+    try:
+        walk(block)
+    except Malformed as fault:
+        return str(fault)
+    return None

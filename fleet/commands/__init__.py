@@ -1,0 +1,1 @@
+"""The commands of rasfleet, one module each, loaded when called."""

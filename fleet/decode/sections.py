@@ -145,6 +145,9 @@ FIRMWARE_OLD: Final = (
     Show("record_id", says="must be 0 from revision 1 on"),
 )
 FIRMWARE: Final = (*FIRMWARE_OLD, Show("record_guid", "guid", Form.GUID, says="used for SOC type 2 only"))
+# Validity bits that stand for a part of a field.
+_PARTS: Final = {18: "row_extended", 19: "bank_group", 20: "bank_address", 21: "chip_id"}
+_PARTS2: Final = {20: "bank_group", 21: "bank_address"}
 _NO_VALIDITY: Final = -1  # every field counts as valid
 
 
@@ -155,6 +158,12 @@ def _section_view(title: str, section: Layout, table: Sequence[Show], valid: int
         view.fields["valid"] = valid_names(section, table, valid)
     add_fields(view, section, table, valid=valid)
     return view
+
+
+def _add_valid_parts(view: View, parts: dict[int, str], valid: int) -> None:
+    names = view.fields["valid"]
+    assert isinstance(names, list)
+    names += [name for bit, name in parts.items() if valid >> bit & 1]
 
 
 def _add_error_type(view: View, error_status: int) -> None:
@@ -169,6 +178,7 @@ def memory_view(section: MemorySection | MemorySectionOld) -> View:
         view = _section_view("memory section (73 bytes)", section, MEMORY_OLD, valid)
     else:
         view = _section_view("memory section", section, MEMORY, valid)
+        _add_valid_parts(view, _PARTS, valid)
         view.fields["chip_id"] = Extended(section.extended).CHIP_ID
     _add_error_type(view, section.error_status)
     return view
@@ -177,6 +187,7 @@ def memory_view(section: MemorySection | MemorySectionOld) -> View:
 def memory2_view(section: MemorySection2) -> View:
     """Memory section 2."""
     view = _section_view("memory section 2", section, MEMORY2, section.validation_bits)
+    _add_valid_parts(view, _PARTS2, section.validation_bits)
     _add_error_type(view, section.error_status)
     return view
 

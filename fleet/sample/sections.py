@@ -70,6 +70,7 @@ _CONTEXTS_MAX: Final = 3
 _RECORDS_MAX: Final = 4  # of one Arm RAS section
 _TAIL_MAX: Final = 40  # bytes behind a section
 _MEMORY_EXTRA: Final = (VALID_ROW_EXTENDED, VALID_BANK_GROUP, VALID_BANK_ADDRESS, VALID_CHIP_ID)
+VALID_BANK_PARTS_2: Final = (20, 21)  # validity bits of memory section 2: bank group, bank address
 _VALID_BANK: Final = 1 << MemorySection.valid_bits["bank"]
 _VALID_ROW: Final = 1 << MemorySection.valid_bits["row"]
 
@@ -94,6 +95,13 @@ def _memory(stream: Stream) -> bytes:
     if valid & VALID_ROW_EXTENDED:
         valid &= ~_VALID_ROW
     return layout_of(stream, MemorySection, sections.MEMORY, validation_bits=valid).encode()
+
+
+def _memory2(stream: Stream) -> bytes:
+    valid = subset(stream, (*MemorySection2.valid_bits.values(), *VALID_BANK_PARTS_2))
+    if any(valid >> bit & 1 for bit in VALID_BANK_PARTS_2):
+        valid &= ~(1 << MemorySection2.valid_bits["bank"])
+    return layout_of(stream, MemorySection2, sections.MEMORY2, validation_bits=valid).encode()
 
 
 def _firmware(stream: Stream) -> bytes:
@@ -207,7 +215,7 @@ def _unknown(stream: Stream) -> bytes:
 SECTIONS: Final = (
     BodyKind("memory", MEMORY_GUID, _memory),
     BodyKind("memory of 73 bytes", MEMORY_GUID, _plain(MemorySectionOld, sections.MEMORY_OLD)),
-    BodyKind("memory 2", MEMORY2_GUID, _plain(MemorySection2, sections.MEMORY2)),
+    BodyKind("memory 2", MEMORY2_GUID, _memory2),
     BodyKind("ARM processor", ARM_GUID, _arm),
     BodyKind("Arm RAS", ARM_RAS_GUID, _arm_ras),
     BodyKind("PCIe", PCIE_GUID, _plain(PcieSection, sections.PCIE)),

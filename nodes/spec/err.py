@@ -324,7 +324,7 @@ RECORD_OFFSETS: Final = {
 INJECTION_OFFSETS: Final = {"PFGF": 0x800, "PFGCTL": 0x808, "PFGCDN": 0x810}  # plus 64 * record
 GROUP_STATUS: Final = 0xE00  # ERRGSR<m> at 0xE00 + 8 * m; bit n shows ERR<n>STATUS.V
 
-V, UE, OF, DE = ErrStatus.V.mask, ErrStatus.UE.mask, ErrStatus.OF.mask, ErrStatus.DE.mask
+AV, V, UE, OF, DE = (ErrStatus.AV.mask, ErrStatus.V.mask, ErrStatus.UE.mask, ErrStatus.OF.mask, ErrStatus.DE.mask)
 CE = ErrStatus.CE.mask
 _CODES: Final = ErrStatus.IERR.mask | ErrStatus.SERR.mask
 _KEPT_WITH_INVALID: Final = UE | OF | CE | DE | ErrStatus.UET.mask | ErrStatus.CI.mask  # WI while V is 0

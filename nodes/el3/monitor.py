@@ -1,0 +1,343 @@
+"""EL3: takes external aborts, SErrors and RAS interrupts; classifies, probes, clears, hands over, notifies.
+
+An exception enters at its vector and is looked at a little later: an SError that became pending in between is
+nested. While the monitor works, a further abort on the same PE is fatal: in the monitor's own code an abort at
+EL3, during the call of the MM partition a double fault.
+
+Sources: TF-A bl31/aarch64/runtime_exceptions.S, ea_delegate.S (entry, nesting, reflection, double fault),
+lib/extensions/ras/ras_common.c (probe and handler loop), plat/arm/board/neoverse_rd/common/ras (handler); the
+flow description A1 to A6.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple, Protocol
+
+from nodes.apei.source import LOST_AS, ErrorSource, Written
+from nodes.el3.classify import uncontainable
+from nodes.el3.mm import build_block, source_of
+from nodes.el3.sdei import Dispatcher
+from nodes.el3.section_bodies import Captured
+from nodes.events import (
+    BootErrorFound,
+    Event,
+    FirmwareStopped,
+    Level,
+    NotificationRefused,
+    OsNotified,
+    RecordCleared,
+    RecordLost,
+    SErrorReflected,
+    SErrorTaken,
+    StatusBlockWritten,
+)
+from nodes.hardware.board import Board
+from nodes.hardware.pe import NOTHING
+from nodes.hardware.ras_nodes import model_of
+from nodes.hardware.record import AV
+from nodes.hardware.routing import PENDING
+from nodes.ledger import Account, Ledger
+from nodes.policy import Handling, Probes, Switches
+from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass
+from nodes.spec.err import V
+from nodes.spec.hest import NotificationType
+from nodes.spec.syndrome import exception_class, serror_esr
+
+ENTRY_NS: Final = 1_000  # from the exception to the look at ISR_EL1.A; assumed
+CALL_NS: Final = 60_000  # one call of the MM partition; assumed
+REPLAY_MAX: Final = 100  # TF-A ASYNC_EA_REPLAY_COUNTER: the 100th repeat, the 101st entry, panics
+_INTERRUPTS: Final = -1  # in place of a PE: what the interrupt path is building
+
+
+ASYNCHRONOUS_TWIN: Final = 3  # distance from a SEA source to the one that tells of the same component by GSIV
+
+
+class Reason(IntEnum):
+    """Why EL3 stopped the system."""
+
+    UNCONTAINABLE = 0
+    DOUBLE_FAULT = 1
+    ABORT_AT_EL3 = 2
+    SYNCHRONOUS_ABORT_AT_EL3 = 3
+    UNHANDLED_ABORT = 4
+    NO_PROBE = 5
+    REPLAYED_TOO_OFTEN = 6
+
+
+REASON_TEXT: Final = (  # index: Reason
+    "plat_handle_uncontainable_ea: uncontainable error",
+    "plat_handle_double_fault: double fault",
+    "plat_handle_el3_ea: SError at EL3",
+    "plat_report_unhandled_exception: synchronous abort at EL3",
+    "Unhandled External Abort",
+    "assertion: info->probe != NULL",
+    "panic: SError reflected too often",
+)
+
+
+class Entry(NamedTuple):
+    """An exception that a PE took to EL3, until EL3 returns from it."""
+
+    esr: int  # ESR_EL3; 0: SMC or interrupt
+    far: int
+    guest: int  # what ran
+    el: int
+    masked: bool
+    calling: bool = False  # the MM partition is running
+
+
+class Neighbours(Protocol):
+    """What EL3 asks of the floors around it."""
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns."""
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+
+    def timestamp(self) -> bytes:
+        """The time of day, BCD."""
+
+    def enter_later(self, pe: int, delay_ns: int) -> None:
+        """Look at the exception of a PE soon."""
+
+    def called_later(self, pe: int, delay_ns: int) -> None:
+        """The MM partition returns soon."""
+
+    def notify_os(self, source: ErrorSource) -> None:
+        """The operating system's handler runs."""
+
+    def inject_sea(self, pe: int, entry: Entry) -> None:
+        """The lower level takes a synchronous external abort as if it had been routed there."""
+
+    def system_stopped(self, reason: str) -> None:
+        """Nothing runs any more."""
+
+
+def is_abort(esr: int) -> bool:
+    """Whether a syndrome is that of a synchronous abort."""
+    return exception_class(esr) in ABORT_CLASSES
+
+
+class Monitor:
+    """The EL3 floor of one host."""
+
+    __slots__ = ("ask", "board", "built", "entries", "ledger", "sdei", "sources", "stopped", "switches")
+
+    def __init__(
+        self, ask: Neighbours, board: Board, ledger: Ledger, switches: Switches, sources: tuple[ErrorSource, ...]
+    ) -> None:
+        self.ask = ask
+        self.board = board
+        self.ledger = ledger
+        self.switches = switches
+        self.sources = sources
+        self.sdei = Dispatcher()
+        self.stopped = False  # EL3 stopped the system
+        self.entries: dict[int, Entry] = {}  # PEs that are in EL3
+        self.built: dict[int, list[tuple[Captured, int]]] = {}  # PE -> what the MM partition is building
+
+    def take(self, pe: int, esr: int, far: int = 0) -> None:
+        """A PE took an exception to EL3: an SError, an abort, or an SMC (``esr`` 0)."""
+        state = self.board.pe_of(pe)
+        if pe in self.entries:
+            self._abort_in_el3(pe, esr)
+            return
+        self.entries[pe] = Entry(esr, far, state.guest, state.el, state.masked)
+        state.el, state.masked = 3, True
+        self.ask.enter_later(pe, ENTRY_NS)
+
+    def _abort_in_el3(self, pe: int, esr: int) -> None:
+        if self.entries[pe].calling:
+            self.stop(Reason.DOUBLE_FAULT, esr)
+        elif exception_class(esr) == ExceptionClass.SERROR:
+            self.stop(Reason.ABORT_AT_EL3, esr)
+        else:
+            self.stop(Reason.SYNCHRONOUS_ABORT_AT_EL3, esr)
+
+    def entered(self, pe: int) -> None:
+        """The vector's code: errors are synchronised and ISR_EL1.A is tested before anything else."""
+        entry = self.entries.get(pe)
+        if entry is None:
+            return
+        state = self.board.pe_of(pe)
+        if state.pending != NOTHING:
+            if self.switches.handling is Handling.KERNEL_FIRST:
+                self._reflect(pe, entry)
+                return
+            iss, _ = state.take()
+            self.ledger.move(state.carried, Account.PENDING, Account.REPORTED)  # of one that nobody recorded
+            state.carried = 0
+            nested = serror_esr(iss)
+            self.ask.publish(SErrorTaken, pe, 3, 3, nested, entry.guest)
+            if exception_class(entry.esr) == ExceptionClass.SERROR:
+                entry = entry._replace(esr=0)  # its syndrome is discarded once the nested one is handled
+            self._handle(pe, nested, entry._replace(esr=nested))
+            return
+        state.masked = False
+        if entry.esr:
+            self._handle(pe, entry.esr, entry)
+        else:
+            self.leave(pe)
+
+    def _reflect(self, pe: int, entry: Entry) -> None:
+        """Kernel-first: go back so that the lower level takes its SError itself.
+
+        A level that masks it makes the same call again, and again, until EL3 gives up.
+        """
+        self.leave(pe)
+        if self.board.pe_of(pe).target() == PENDING:
+            self.ask.publish(SErrorReflected, pe, REPLAY_MAX)
+            self.stop(Reason.REPLAYED_TOO_OFTEN, entry.esr)
+            return
+        self.ask.publish(SErrorReflected, pe, 0)
+        self.board.release(pe)
+
+    def _handle(self, pe: int, esr: int, entry: Entry) -> None:
+        """handle_lower_el_async_ea and its synchronous twin."""
+        if uncontainable(esr, self.switches.tfa):
+            self.stop(Reason.UNCONTAINABLE, esr)
+            return
+        if self.switches.probes is Probes.ABSENT:
+            self.stop(Reason.NO_PROBE, esr)
+            return
+        captured = [(self._capture(pe, node, entry), self._clear(node)) for node in self._valid_nodes()]
+        if not captured:
+            self.stop(Reason.UNHANDLED_ABORT, esr)
+            return
+        self._call(pe, entry, captured)
+
+    def _valid_nodes(self) -> list[int]:
+        """Every record that a probe finds: system registers first, then memory-mapped groups."""
+        nodes = [node for node, record in self.board.records.items() if record.status & V]
+        return sorted(nodes, key=lambda node: (not model_of(node).system_registers, node))
+
+    def interrupt(self, node: int) -> None:
+        """A RAS interrupt: one probe and one handler, and no guard against double faults."""
+        record = self.board.records[node]
+        if not record.status & V:
+            record.asserted = 0
+            return
+        captured = Captured(node, record.status, record.addr if record.status & AV else 0)
+        self._call(_INTERRUPTS, None, [(captured, self._clear(node))])
+
+    def _capture(self, pe: int, node: int, entry: Entry) -> Captured:
+        record = self.board.records[node]
+        addr = record.addr if record.status & AV else 0
+        return Captured(node, record.status, addr, entry.esr, entry.far, self.board.pe_of(pe).hcr)
+
+    def _clear(self, node: int) -> int:
+        """Write the status back, set the counter up again; returns what the record carried."""
+        record = self.board.records[node]
+        status = record.status
+        record.write_status(status, self.board.setup.record_format)
+        self.board.preload(record)
+        self.ask.publish(RecordCleared, Level.EL3, node, status)
+        return self.board.hand_over(node)
+
+    def _call(self, pe: int, entry: Entry | None, captured: list[tuple[Captured, int]]) -> None:
+        """Call the MM partition for each record; it returns later."""
+        if entry is not None:
+            self.entries[pe] = entry._replace(calling=True)
+        building = self.built.setdefault(pe, [])
+        building.extend(captured)
+        if len(building) == len(captured):
+            self.ask.called_later(pe, CALL_NS * len(captured))
+
+    def called(self, pe: int) -> None:
+        """The MM partition has built its blocks: write them, notify, return."""
+        entry = self.entries.get(pe)
+        sources: list[ErrorSource] = []
+        for captured, carried in self.built.pop(pe, ()):
+            source = self.source_for(captured)
+            self._write(source, captured, carried)
+            if source not in sources:
+                sources.append(source)
+            self.board.handled(captured.node)
+        self.leave(pe)
+        for source in sources:
+            if source.notification is NotificationType.SDEI:
+                self._dispatch(source, pe)
+            elif source.notification is not NotificationType.SEA:
+                self._tell(source)
+        if entry is not None and any(source.notification is NotificationType.SEA for source in sources):
+            self._tell_by_sea(sources, pe, entry)
+
+    def source_for(self, captured: Captured) -> ErrorSource:
+        """The error source that tells of a record: SEA tells only of what a PE met in an abort."""
+        index = source_of(captured.node)
+        if self.sources[index].notification is NotificationType.SEA and not is_abort(captured.esr):
+            index += ASYNCHRONOUS_TWIN
+        return self.sources[index]
+
+    def _write(self, source: ErrorSource, captured: Captured, carried: int) -> None:
+        block = build_block(
+            captured, self.board.setup.geometry, self.switches.severity_policy, self.ask.timestamp()
+        )
+        written = source.write(block, carried)
+        if written is Written.WRITTEN:
+            self.ask.publish(StatusBlockWritten, Level.EL3, source.source_id, source.notification, block)
+            return
+        self.ledger.move(carried, Account.IN_FLIGHT, LOST_AS[written])
+        self.ask.publish(RecordLost, Level.EL3, source.source_id, LOST_AS[written])
+
+    def _tell(self, source: ErrorSource) -> None:
+        """An interrupt, or nothing where the operating system polls."""
+        if source.notification is not NotificationType.POLLED:
+            self.ask.publish(OsNotified, Level.EL3, source.source_id, source.notification, source.vector)
+        self.ask.notify_os(source)
+
+    def _tell_by_sea(self, sources: list[ErrorSource], pe: int, entry: Entry) -> None:
+        """One abort for all sources: the operating system looks at each of them."""
+        first = next(source for source in sources if source.notification is NotificationType.SEA)
+        self.ask.publish(OsNotified, Level.EL3, first.source_id, NotificationType.SEA, 0)
+        self.ask.inject_sea(pe, entry)
+
+    def _dispatch(self, source: ErrorSource, pe: int) -> None:
+        """Dispatch the source's SDEI event; a refusal is logged, and the block waits for the next one."""
+        state = self.board.pes.get(max(pe, 0))
+        refusal = self.sdei.dispatch(source.vector, pe_masked=state is not None and state.sdei_masked)
+        if refusal is not None:
+            self.ask.publish(NotificationRefused, source.source_id, refusal)
+            return
+        self.ask.publish(OsNotified, Level.EL3, source.source_id, NotificationType.SDEI, source.vector)
+        self.ask.notify_os(source)
+
+    def leave(self, pe: int) -> None:
+        """ERET: the PE goes on with what was interrupted."""
+        entry = self.entries.pop(pe, None)
+        if entry is None:
+            return
+        state = self.board.pe_of(pe)
+        state.el, state.masked = entry.el, entry.masked
+
+    def stop(self, reason: Reason, esr: int) -> None:
+        """EL3 stops the system; what it has not handed over stays in the records."""
+        self.stopped = True
+        self.ask.publish(FirmwareStopped, REASON_TEXT[reason], esr)
+        self.ask.system_stopped(REASON_TEXT[reason])
+
+    def reset(self) -> int:
+        """The host is reset: nothing is being handled. Returns what unfinished calls carried."""
+        carried = self.carried()
+        self.entries.clear()
+        self.built.clear()
+        self.sdei.reset()
+        self.stopped = False
+        return carried
+
+    def tell_boot_errors(self) -> None:
+        """After a reset: what the records still hold goes into the boot error region, and the kernel prints it."""
+        for node in self._valid_nodes():
+            record = self.board.records[node]
+            captured = Captured(node, record.status, record.addr if record.status & AV else 0)
+            carried = self._clear(node)
+            block = build_block(
+                captured, self.board.setup.geometry, self.switches.severity_policy, self.ask.timestamp()
+            )
+            self.ask.publish(BootErrorFound, block)
+            self.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
+
+    def carried(self) -> int:
+        """Occurrences between a cleared record and a written block; for the accounting check."""
+        return sum(c for building in self.built.values() for _, c in building)

@@ -1,0 +1,211 @@
+"""A guest's kernel: the SError rules, aborts, the reader of its own error sources.
+
+"UEU in a guest" is decided by nodes.linux.traps.SERROR_RULE, asked here in ``serror``.
+
+Sources: as nodes.linux; the flow description (e), (f). The alternative "on demand" has no consumer in Linux: the
+kernel would call firmware from task work, since it cannot from an abort.
+"""
+
+from typing import Final, Protocol
+
+from nodes.apei.source import ErrorSource
+from nodes.events import CallFailed, Event, GuestSeaTaken, Level, RecordLost, SignalCode, VirtualSErrorTaken
+from nodes.ledger import Account, Ledger
+from nodes.linux.kernel import KernelConfig, LinuxKernel
+from nodes.linux.memory_failure import Task, send_sigbus
+from nodes.linux.pages import Page
+from nodes.linux.traps import SeaSignal
+from nodes.spec.aarch64 import ExceptionClass
+from nodes.spec.hest import NotificationType
+from nodes.spec.syndrome import abort_esr
+
+FAILURE_NS: Final = 50_000  # from memory_failure_queue() to its worker; assumed
+CALL_NS: Final = 400_000  # one call of firmware that calls into QEMU (on demand); assumed
+DENIED: Final = -3  # MM_COMMUNICATE: the call is not allowed here. TF-A, edk2 ArmMmSvc.h
+DEADLINE: Final = 0
+GUEST_TASK: Final = Task(owner=-1)
+
+
+class Neighbours(Protocol):
+    """What a guest's kernel asks of the machine that its VMM made."""
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns."""
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+
+    def guest_failure_work_later(self, guest: int, delay_ns: int) -> None:
+        """Run memory_failure's worker soon."""
+
+    def guest_call_later(self, guest: int, delay_ns: int) -> None:
+        """A call of the guest's firmware returns soon."""
+
+    def guest_lost_task(self, guest: int) -> None:
+        """The task that ran in the guest is gone."""
+
+    def guest_down(self, guest: int) -> None:
+        """The guest's kernel panicked."""
+
+
+class GuestKernel:
+    """The kernel of one guest. ``ledger`` is the guests' one."""
+
+    __slots__ = ("acknowledges", "ask", "calling", "config", "down", "guest", "ledger", "linux")
+
+    def __init__(self, ask: Neighbours, ledger: Ledger, config: KernelConfig, guest: int) -> None:
+        self.ask = ask
+        self.ledger = ledger
+        self.config = config
+        self.guest = guest
+        self.acknowledges = True  # it looks at its error sources at all
+        self.calling = False  # a call of its firmware has not returned
+        self.down = False
+        self.linux: LinuxKernel | None = None
+
+    def running(self) -> LinuxKernel:
+        """The kernel, made when something concerns it."""
+        if self.linux is None:
+            self.linux = LinuxKernel(self, self.ledger, self.config, guest=self.guest)
+        return self.linux
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns."""
+        return self.ask.now
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+        self.ask.publish(kind, *fields)
+
+    def schedule_failure_work(self) -> None:
+        """Run memory_failure's worker soon."""
+        self.ask.guest_failure_work_later(self.guest, FAILURE_NS)
+
+    def schedule_irq_work(self) -> None:
+        """Aborts run irq_work at once; nothing else queues in a guest."""
+
+    def forget_page(self, first: int, size: int) -> int:  # noqa: ARG002
+        """Poison is the host's affair."""
+        return 0
+
+    def sigbus(self, page: Page, address: int, code: SignalCode) -> None:
+        """A task of the guest gets SIGBUS."""
+        send_sigbus(self.ask.publish, Level.GUEST_KERNEL, self.guest, page, address, code)
+        self.ask.guest_lost_task(self.guest)
+
+    def force_signal(self, signal: SeaSignal | None, task: Task) -> None:
+        """The running task gets the signal of an abort."""
+        self.running().publish_signal(signal, task)
+        self.ask.guest_lost_task(self.guest)
+
+    def task_killed(self) -> None:
+        """A kernel oops ended the task that ran."""
+        self.ask.guest_lost_task(self.guest)
+
+    def kernel_down(self) -> None:
+        """The kernel panicked."""
+        self.down = True
+        self.ask.guest_down(self.guest)
+
+    def serror(self, esr: int, el: int, carried: int) -> None:
+        """The guest takes a virtual SError."""
+        self.publish(VirtualSErrorTaken, self.guest, el, esr)
+        if self.running().take_serror(esr):
+            self.ledger.move(carried, Account.IN_FLIGHT, Account.SWALLOWED)
+        else:
+            self.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
+
+    def serror_deferred(self, carried: int) -> None:
+        """An ESB of the guest put a virtual SError into VDISR_EL2, which Linux does not look at."""
+        self.ledger.move(carried, Account.IN_FLIGHT, Account.SWALLOWED)
+
+    def abort(self, el: int, source: ErrorSource | None) -> bool:
+        """The guest takes an abort whose registers the VMM wrote; True when the kernel goes on.
+
+        From a task APEI may claim it; from the kernel itself nothing does, and the record stays unread.
+        """
+        ec = ExceptionClass.DABT_CURRENT if el else ExceptionClass.DABT_LOWER
+        esr = abort_esr(ec, far_valid=False)
+        self.publish(GuestSeaTaken, self.guest, el, esr, 0)
+        linux = self.running()
+        task = None if el else GUEST_TASK
+        if task is not None and source is not None and self.acknowledges and linux.claim_sea((source,), task) == 0:
+            linux.return_to_user(task)
+        elif not self.down:
+            linux.unclaimed_sea(esr, task)
+        return not self.down
+
+    def plain_abort(self, el: int) -> None:
+        """The guest takes an abort that user space asked KVM for: FAR is valid, no record comes with it."""
+        ec = ExceptionClass.DABT_CURRENT if el else ExceptionClass.DABT_LOWER
+        esr = abort_esr(ec)
+        self.publish(GuestSeaTaken, self.guest, el, esr, 0)
+        self.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
+        self.running().unclaimed_sea(esr, None if el else GUEST_TASK)
+
+    def notified(self, source: ErrorSource) -> None:
+        """An interrupt told of a source (GPIO: the hardware error device)."""
+        if not self.down and self.acknowledges and source.notification is not NotificationType.SEA:
+            self.running().reader.proc(source)
+
+    def abort_on_demand(self, el: int, *, masked: bool) -> bool:
+        """An abort whose record must be asked for: True when the call of firmware began.
+
+        From an abort nobody may call firmware, so task work does it; where SErrors are masked the call is denied,
+        and while another one runs it never comes back in time.
+        """
+        ec = ExceptionClass.DABT_CURRENT if el else ExceptionClass.DABT_LOWER
+        esr = abort_esr(ec, far_valid=False)
+        self.publish(GuestSeaTaken, self.guest, el, esr, 0)
+        task = None if el else GUEST_TASK
+        if self.calling:
+            self.publish(CallFailed, Level.GUEST_KERNEL, DEADLINE, self.guest)
+        elif masked or task is None:
+            self.publish(CallFailed, Level.GUEST_KERNEL, DENIED, self.guest)
+        elif self.acknowledges:
+            self.calling = True
+            self.ask.guest_call_later(self.guest, CALL_NS)
+            return True
+        self.running().unclaimed_sea(esr, task)
+        return False
+
+    def lose_call(self, source_id: int, account: Account) -> None:
+        """A record that could not be asked for is gone."""
+        self.ledger.move(1, Account.IN_FLIGHT, account)
+        self.publish(RecordLost, Level.GUEST_KERNEL, source_id, account, self.guest)
+
+    def call_returned(self, blocks: list[tuple[bytes, int]]) -> None:
+        """The call brought these blocks: processed in the task that met the error."""
+        self.calling = False
+        linux = self.running()
+        for block, carried in blocks:
+            source = ErrorSource(0, NotificationType.SEA, block_size=len(block))
+            source.write(block, carried)
+            if linux.claim_sea((source,), GUEST_TASK) == 0:
+                linux.return_to_user(GUEST_TASK)
+
+    def failure_work(self) -> None:
+        """memory_failure's worker."""
+        if self.linux is not None and not self.down:
+            self.linux.failure.work()
+
+    def touched(self, address: int) -> bool:
+        """A task touches a guest physical address: True when its page was taken away and it gets SIGBUS."""
+        if self.linux is None or not self.linux.failure.touched(address):
+            return False
+        page = self.linux.failure.map.page_of(address)
+        self.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
+        return True
+
+    def reset(self) -> int:
+        """The guest boots again: page states, caches and queues are new. Returns what was carried."""
+        carried = self.carried()
+        self.linux = None
+        self.calling = self.down = False
+        return carried
+
+    def carried(self) -> int:
+        """Occurrences inside this kernel; for the accounting check."""
+        return self.linux.carried() if self.linux is not None else 0

@@ -1,0 +1,357 @@
+"""The hardware of one host: RAS nodes with their error records, poison in memory, PEs.
+
+What was never touched does not exist: records, poisoned lines and PEs are made when something concerns them.
+
+Sources: IHI0100 A.c 2.4 (recording, poison), 2.5 (interrupts), 3.2.31 (injection); the flow of errors is the
+design's section 1 and the flow description's A0.
+"""
+
+from typing import Final, Protocol
+
+from nodes.events import (
+    ErrorRecorded,
+    Event,
+    InterruptRaised,
+    MemoryRead,
+    PoisonRemoved,
+    PoisonStored,
+    SErrorDeferred,
+    SErrorPended,
+)
+from nodes.hardware.dram import LINE_MASK, DramGeometry
+from nodes.hardware.fault import FAULTS, POISON_CONSUMED, Delivery, Fault
+from nodes.hardware.pe import NOTHING, Pe
+from nodes.hardware.ras_nodes import INSTANCE_MASK, RasNodeKind, model_of, ras_node
+from nodes.hardware.record import AV, DetectedError, ErrorRecord, RecordRegister
+from nodes.hardware.routing import EL3, PENDING, route_sea
+from nodes.ledger import Account, Ledger
+from nodes.spec.aarch64 import ExceptionClass, IsrEl1, ScrEl3
+from nodes.spec.err import CorrectedError, ErrCtlr, RecordFormat
+from nodes.spec.severity import Aet, ErrorState, Set
+from nodes.spec.syndrome import abort_esr, serror_esr, serror_iss
+
+_AET: Final = {
+    ErrorState.UEO: Aet.UEO,
+    ErrorState.UER: Aet.UER,
+    ErrorState.UEU: Aet.UEU,
+    ErrorState.UC: Aet.UC,
+}
+_SET: Final = {ErrorState.UEO: Set.UEO, ErrorState.UER: Set.UER, ErrorState.UEU: Set.UC, ErrorState.UC: Set.UC}
+_LEAVES_POISON: Final = frozenset(
+    (ErrorState.DE, ErrorState.UEO, ErrorState.UER, ErrorState.UEU)
+)  # of memory, and DE of what stands before it
+_STORES: Final = (RasNodeKind.MEMORY, RasNodeKind.CACHE, RasNodeKind.BUS)
+
+
+class Setup:
+    """How firmware set the hardware of a host up; shared between hosts that are alike."""
+
+    __slots__ = ("ce_threshold", "geometry", "record_format", "scr")
+
+    def __init__(self, geometry: DramGeometry, record_format: RecordFormat, scr: int, ce_threshold: int) -> None:
+        self.geometry = geometry
+        self.record_format = record_format
+        self.scr = scr
+        self.ce_threshold = ce_threshold
+
+
+class Neighbours(Protocol):
+    """What the hardware asks of the floors above it."""
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+
+    def ras_interrupt(self, node: int) -> None:
+        """A RAS node interrupts."""
+
+    def serror_taken(self, pe: int, target: int, esr: int, node: int, carried: int) -> None:
+        """A PE took an SError; ``node`` holds its record, -1: no record, and then it carries its occurrence."""
+
+    def sea_taken(self, pe: int, target: int, esr: int, address: int, node: int) -> None:
+        """A PE took a synchronous external abort for a physical address."""
+
+    def countdown(self, node: int, ticks: int) -> None:
+        """An injection countdown began."""
+
+
+class Board:
+    """The hardware floor of one host."""
+
+    __slots__ = ("ask", "ledger", "pes", "poison", "records", "setup")
+
+    def __init__(self, ask: Neighbours, ledger: Ledger, setup: Setup) -> None:
+        self.ask = ask
+        self.ledger = ledger
+        self.setup = setup
+        self.records: dict[int, ErrorRecord] = {}
+        self.poison: dict[int, int] = {}  # line address -> occurrences that it carries
+        self.pes: dict[int, Pe] = {}
+
+    def inject(self, index: int, address: int, pe: int, guest: int, el: int, *, consumed: bool = True) -> None:
+        """A fault becomes an error: recorded, and delivered to the PE that met it, if any (``consumed``)."""
+        fault = FAULTS[index]
+        self.ledger.inject()
+        node = self._node_for(fault, address, pe)
+        record = self.record_of(node)
+        if not record.enabled():
+            self.ledger.move(1, Account.IN_FLIGHT, Account.SILENT)
+            return
+        carried = 1
+        if self._leaves_poison(fault):
+            carried = self._store_poison(address & LINE_MASK, fault.state)
+        interrupts = self._detect(node, record, fault, address, carried)
+        if consumed and fault.delivery is not Delivery.NONE and record.responds(fault.state):
+            self._deliver(fault, node, address, pe, guest, el)
+            interrupts = interrupts and not self.setup.scr & ScrEl3.EA.mask  # EL3's probe finds the record
+        if interrupts:
+            self.ask.ras_interrupt(node)
+
+    def _node_for(self, fault: Fault, address: int, pe: int) -> int:
+        if fault.kind is RasNodeKind.MEMORY:
+            return ras_node(RasNodeKind.MEMORY, self.setup.geometry.dimm_of(address))
+        return ras_node(fault.kind, pe if model_of(fault.kind << 8).owned_by_pe else 0)
+
+    def _leaves_poison(self, fault: Fault) -> bool:
+        if fault.kind is RasNodeKind.MEMORY:
+            return fault.state in _LEAVES_POISON
+        return fault.state is ErrorState.DE and fault.kind in _STORES
+
+    def _store_poison(self, line: int, state: ErrorState) -> int:
+        """Mark a line; what a deferred error carries waits there. Returns what is left for the record."""
+        if line not in self.poison:
+            self.poison[line] = 0
+            self.ask.publish(PoisonStored, line)
+        if state is not ErrorState.DE:
+            return 1
+        self.poison[line] += 1
+        self.ledger.move(1, Account.IN_FLIGHT, Account.LATENT)
+        return 0
+
+    def record_of(self, node: int) -> ErrorRecord:
+        """The error record of a RAS node, made and set up by firmware when first asked for."""
+        record = self.records.get(node)
+        if record is None:
+            model = model_of(node)
+            record = self.records[node] = ErrorRecord(model, 0)
+            self.preload(record)
+        return record
+
+    def preload(self, record: ErrorRecord) -> None:
+        """Firmware sets the counter so that the threshold's error wraps it; threshold 1 is CTLR.CED."""
+        threshold = self.setup.ce_threshold
+        if not record.model.counters:
+            return
+        record.misc0 = 0
+        if threshold > 1:
+            record.ctlr &= ~ErrCtlr.CED.mask
+            for counter in record.model.counters:
+                record.misc0 |= counter.one * max(0, counter.all_ones + 1 - threshold)
+
+    def _detect(self, node: int, record: ErrorRecord, fault: Fault, address: int, carried: int) -> bool:
+        error = DetectedError(
+            fault.state,
+            fault.serr,
+            address,
+            poison=fault is POISON_CONSUMED,
+            critical=fault.critical,
+            corrected=CorrectedError.UNSPECIFIED,
+            responded=fault.delivery is not Delivery.NONE,
+        )
+        return self._recorded(node, record, error, carried)
+
+    def _recorded(self, node: int, record: ErrorRecord, error: DetectedError, carried: int) -> bool:
+        """Record an error and account for it; True when an interrupt of the RAS node must be sent."""
+        stands = record.record(error, self.setup.record_format)
+        lines = record.lines()
+        move = self.ledger.move
+        if stands:
+            # What the record carried before gives way. A corrected error that raised no event was only counted.
+            ended = Account.COALESCED if error.state is ErrorState.CE else Account.OVERWRITTEN
+            if record.carried:
+                move(record.carried, record.account, ended)
+            record.carried, record.account = carried, Account.IN_FLIGHT
+        elif carried:
+            move(
+                carried,
+                Account.IN_FLIGHT,
+                Account.COALESCED if error.state <= ErrorState.DE else Account.OVERWRITTEN,
+            )
+        if record.carried and error.state is ErrorState.CE and not lines:
+            move(record.carried, record.account, Account.COALESCED)
+            record.carried = 0
+        self.ask.publish(
+            ErrorRecorded, node, record.status, record.addr if record.status & AV else 0, record.misc0
+        )
+        risen = lines & ~record.asserted
+        if not risen:
+            return False
+        self.ask.publish(InterruptRaised, node, risen)
+        waiting = record.asserted  # its interrupt is on its way already
+        record.asserted = lines
+        return not waiting
+
+    def read(self, address: int, pe: int, guest: int, el: int) -> bool:
+        """A load reads memory: True when its line is poison, and the load ended in an abort."""
+        line = address & LINE_MASK
+        self.ask.publish(MemoryRead, address, guest, el)
+        if line not in self.poison:
+            return False
+        carried = self.poison[line]
+        if carried:
+            self.poison[line] = 0
+            self.ledger.move(carried, Account.LATENT, Account.IN_FLIGHT)
+        node = ras_node(RasNodeKind.CACHE, pe)
+        interrupts = self._detect(node, self.record_of(node), POISON_CONSUMED, address, carried)
+        self._deliver(POISON_CONSUMED, node, address, pe, guest, el)
+        if interrupts and not self.setup.scr & ScrEl3.EA.mask:
+            self.ask.ras_interrupt(node)
+        return True
+
+    def scrub(self, address: int) -> None:
+        """The whole line is written: its poison is gone."""
+        line = address & LINE_MASK
+        carried = self.poison.pop(line, None)
+        if carried is None:
+            return
+        if carried:
+            self.ledger.move(carried, Account.LATENT, Account.CORRECTED)
+        self.ask.publish(PoisonRemoved, line)
+
+    def forget_page(self, first: int, size: int) -> int:
+        """A page will never be read again: what its poison carries is handed over. Lines stay poison."""
+        carried = 0
+        for line in self.poison:
+            if first <= line < first + size and self.poison[line]:
+                carried += self.poison[line]
+                self.poison[line] = 0
+        return carried
+
+    def pe_of(self, pe: int) -> Pe:
+        """A PE of the host."""
+        state = self.pes.get(pe)
+        if state is None:
+            state = self.pes[pe] = Pe(self.setup.scr)
+        return state
+
+    def _deliver(self, fault: Fault, node: int, address: int, pe: int, guest: int, el: int) -> None:
+        state = self.pe_of(pe)
+        if state.el != EL3:
+            state.run(guest, el)
+        if fault.delivery is Delivery.SERROR:
+            self.pend_serror(pe, serror_iss(_AET[fault.state]), node)
+            return
+        target = route_sea(state.scr, state.hcr, state.el)
+        ec = ExceptionClass.DABT_CURRENT if target == state.el else ExceptionClass.DABT_LOWER
+        self.ask.sea_taken(pe, target, abort_esr(ec, set_=_SET[fault.state]), address, node)
+
+    def pend_serror(self, pe: int, iss: int, node: int = NOTHING, carried: int = 0) -> None:
+        """A physical SError becomes pending at a PE, and is taken at once where nothing holds it.
+
+        ``node`` holds its record; an SError that no RAS node recorded carries its occurrence itself.
+        """
+        state = self.pe_of(pe)
+        state.pend(iss, node)
+        if state.target() != PENDING:
+            state.carried += carried
+            self.ledger.move(carried, Account.IN_FLIGHT, Account.PENDING)
+            self.release(pe)
+            return
+        self._account(node, Account.PENDING)
+        self.ledger.move(carried, Account.IN_FLIGHT, Account.PENDING)
+        self.ledger.move(state.carried, Account.PENDING, Account.COALESCED)
+        state.carried = carried
+        self.ask.publish(SErrorPended, pe, state.el, iss, IsrEl1.A.mask)
+
+    def release(self, pe: int) -> None:
+        """Take the pending SError of a PE if nothing holds it any more."""
+        state = self.pe_of(pe)
+        target = state.target()
+        if target == PENDING:
+            return
+        iss, node = state.take()
+        self._account(node, Account.IN_FLIGHT)
+        carried, state.carried = state.carried, 0
+        self.ledger.move(carried, Account.PENDING, Account.IN_FLIGHT)
+        self.ask.serror_taken(pe, target, serror_esr(iss), node, carried)
+
+    def _account(self, node: int, account: Account) -> None:
+        """The occurrence behind an SError changes accounts while it is masked."""
+        record = self.records.get(node)
+        if record is not None and record.carried and record.account is not account:
+            self.ledger.move(record.carried, record.account, account)
+            record.account = account
+
+    def barrier(self, pe: int) -> int:
+        """What runs on a PE executes ESB; returns DISR_EL1 when an SError was deferred, else 0."""
+        state = self.pe_of(pe)
+        disr = state.barrier()
+        if disr:
+            self.ask.publish(SErrorDeferred, pe, disr)
+        return disr
+
+    def write(self, node: int, register: RecordRegister, value: int) -> None:
+        """Software writes a register of a RAS node."""
+        record = self.record_of(node)
+        ticks = record.write(register, value, self.setup.record_format)
+        if ticks:
+            self.ask.countdown(node, ticks)
+
+    def countdown_over(self, node: int) -> None:
+        """An injection countdown reached zero: the RAS node behaves as if it had detected the error."""
+        record = self.record_of(node)
+        error = record.injected()
+        if error is None or not record.enabled():
+            return
+        self.ledger.inject()
+        interrupts = self._recorded(node, record, error, 1)
+        if error.responded and record.responds(error.state) and record.model.owned_by_pe:
+            self.pend_serror(node & INSTANCE_MASK, serror_iss(_AET[error.state]), node)
+            interrupts = interrupts and not self.setup.scr & ScrEl3.EA.mask
+        if interrupts:
+            self.ask.ras_interrupt(node)
+
+    def take_carried(self, node: int, account: Account) -> None:
+        """What a record carries ends, or goes on, in another account."""
+        record = self.records.get(node)
+        if record is not None and record.carried:
+            self.ledger.move(record.carried, record.account, account)
+            record.carried, record.account = 0, Account.IN_FLIGHT
+
+    def hand_over(self, node: int) -> int:
+        """Whoever clears a record takes over what it carries, back in flight."""
+        record = self.records[node]
+        carried, record.carried = record.carried, 0
+        if record.account is not Account.IN_FLIGHT:
+            self.ledger.move(carried, record.account, Account.IN_FLIGHT)
+            record.account = Account.IN_FLIGHT
+        return carried
+
+    def handled(self, node: int) -> None:
+        """Software finished with an interrupt: a condition that still holds interrupts again."""
+        record = self.record_of(node)
+        record.asserted = 0
+        lines = record.lines()
+        if lines:
+            record.asserted = lines
+            self.ask.publish(InterruptRaised, node, lines)
+            self.ask.ras_interrupt(node)
+
+    def lose_power(self, *, cold: bool) -> None:
+        """Reset: PEs start anew, memory is initialised. Records keep what they hold unless it is a Cold reset."""
+        move = self.ledger.move
+        for state in self.pes.values():
+            move(state.carried, Account.PENDING, Account.LOST_HOST_RESET)
+        self.pes.clear()
+        move(sum(self.poison.values()), Account.LATENT, Account.LOST_HOST_RESET)
+        self.poison.clear()
+        for record in self.records.values():
+            if cold or record.account is Account.PENDING:
+                move(record.carried, record.account, Account.LOST_HOST_RESET)
+                record.carried, record.account = 0, Account.IN_FLIGHT
+            record.reset(cold=cold)
+            self.preload(record)
+
+    def carried(self) -> int:
+        """Occurrences that records, poison and pending SErrors carry; for the accounting check."""
+        in_records = sum(record.carried for record in self.records.values())
+        return in_records + sum(self.poison.values()) + sum(state.carried for state in self.pes.values())

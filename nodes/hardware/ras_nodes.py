@@ -1,0 +1,85 @@
+"""The RAS nodes of a host: kinds, what each implements, how it is set up, whom it interrupts.
+
+A RAS node is named by an integer: ``kind << 8 | instance``. Memory has one RAS node for each DIMM's channel, a PE
+one each for its caches and its TLBs, a socket one for the interconnect, and the host one for its PCIe root port.
+
+The features are those of a server part that implements everything this program models; no document prescribes
+them. Sources for the fields: IHI0100 A.c 3.2.27 (ERR<n>FR), 3.2.25 (ERR<n>CTLR); DEN0085 (AEST node types).
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from nodes.spec.boot_tables import AestNodeType
+from nodes.spec.err import CounterFormat, ErrCtlr, ErrFr, counters_of
+
+KIND_SHIFT: Final = 8
+INSTANCE_MASK: Final = 0xFF
+
+
+class RasNodeKind(IntEnum):
+    """What a RAS node watches."""
+
+    MEMORY = 0
+    CACHE = 1
+    TLB = 2
+    BUS = 3
+    PCIE = 4
+
+
+class Lines(IntEnum):
+    """Interrupt outputs of a RAS node, as a mask."""
+
+    FHI = 1
+    ERI = 2
+    CRI = 4
+
+
+class RasNodeModel(NamedTuple):
+    """What one kind of RAS node implements and how firmware sets it up."""
+
+    kind: RasNodeKind
+    fr: int  # ERR<n>FR
+    ctlr: int  # ERR<n>CTLR after set-up
+    aest_type: AestNodeType
+    system_registers: bool  # reached by ERX*; else memory-mapped
+    owned_by_pe: bool
+    fhi: int  # GSIV of the fault handling interrupt
+    eri: int  # GSIV of the error recovery interrupt
+    counters: tuple[CounterFormat, ...]
+
+
+_MEMORY_FR: Final = ErrFr.of(ED=2, UI=2, FI=2, UE=2, CFI=2, CEC=4, DUI=2, CEO=1, INJ=1, CI=2, CED=1)
+_PE_FR: Final = ErrFr.of(ED=2, UI=2, FI=2, UE=2, CFI=2, CEC=2, RP=1, DUI=2, CEO=0, INJ=1, CI=0, CED=1)
+_BUS_FR: Final = ErrFr.of(ED=2, UI=2, FI=2, UE=2, CFI=2, CEC=4, DUI=2, CEO=0, INJ=1, CI=2, CED=1)
+_PCIE_FR: Final = ErrFr.of(ED=1, UI=2, FI=2, UE=0, CFI=2, CEC=0, INJ=1)
+_CTLR: Final = ErrCtlr.of(ED=1, UI=1, FI=1, UE=1, CFI=1, CED=1)
+_PCIE_CTLR: Final = ErrCtlr.of(UI=1, FI=1, CFI=1)
+
+
+def _model(kind: RasNodeKind, fr: int, ctlr: int, aest_type: AestNodeType, *, pe: bool, gsiv: int) -> RasNodeModel:
+    return RasNodeModel(kind, fr, ctlr, aest_type, pe, pe, gsiv, gsiv + 1, counters_of(fr))
+
+
+MODELS: Final = (  # index: RasNodeKind
+    _model(RasNodeKind.MEMORY, _MEMORY_FR, _CTLR, AestNodeType.MEMORY, pe=False, gsiv=64),
+    _model(RasNodeKind.CACHE, _PE_FR, _CTLR, AestNodeType.PROCESSOR, pe=True, gsiv=17),
+    _model(RasNodeKind.TLB, _PE_FR, _CTLR, AestNodeType.PROCESSOR, pe=True, gsiv=19),
+    _model(RasNodeKind.BUS, _BUS_FR, _CTLR, AestNodeType.VENDOR, pe=False, gsiv=96),
+    _model(RasNodeKind.PCIE, _PCIE_FR, _PCIE_CTLR, AestNodeType.PCIE, pe=False, gsiv=128),
+)
+
+
+def ras_node(kind: RasNodeKind, instance: int) -> int:
+    """The name of a RAS node."""
+    return kind << KIND_SHIFT | instance & INSTANCE_MASK
+
+
+def model_of(node: int) -> RasNodeModel:
+    """What the named RAS node implements."""
+    return MODELS[node >> KIND_SHIFT]
+
+
+def ras_node_text(node: int) -> str:
+    """A RAS node's name for people: ``memory 3``."""
+    return f"{RasNodeKind(node >> KIND_SHIFT).name.lower()} {node & INSTANCE_MASK}"

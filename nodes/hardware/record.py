@@ -1,0 +1,309 @@
+"""One error record and the RAS node that owns it: recording, counting, clearing, interrupts, injection.
+
+Sources: IHI0100 A.c 2.4.3 (overwriting), 2.5.1 (interrupts), 2.5.2 (counters), 3.2.23-3.2.33 (registers).
+Each RAS node here owns one record. Leaves out: proxies, continuation records, IMPLEMENTATION DEFINED MISC1-3.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from nodes.hardware.overwrite import TABLES
+from nodes.hardware.ras_nodes import Lines, RasNodeModel
+from nodes.ledger import Account
+from nodes.spec.err import (
+    CE,
+    DE,
+    OF,
+    UE,
+    CorrectedError,
+    ErrAddr,
+    ErrCtlr,
+    ErrFr,
+    ErrPfgcdn,
+    ErrPfgctl,
+    ErrPfgf,
+    ErrStatus,
+    RecordFormat,
+    V,
+    error_state,
+    status_written,
+)
+from nodes.spec.severity import UET_OF, ErrorState
+
+AV, MV, ER, PN = ErrStatus.AV.mask, ErrStatus.MV.mask, ErrStatus.ER.mask, ErrStatus.PN.mask
+CI, UET = ErrStatus.CI.mask, ErrStatus.UET.mask
+_SYNDROME: Final = ER | PN | UET | ErrStatus.IERR.mask | ErrStatus.SERR.mask
+NON_SECURE: Final = ErrAddr.NS.mask
+
+
+class RecordRegister(IntEnum):
+    """The registers of a record, by their ERX names."""
+
+    FR = 0
+    CTLR = 1
+    STATUS = 2
+    ADDR = 3
+    MISC0 = 4
+    PFGF = 5
+    PFGCTL = 6
+    PFGCDN = 7
+
+
+class DetectedError(NamedTuple):
+    """What a RAS node found."""
+
+    state: ErrorState
+    serr: int  # Serr
+    address: int | None = None  # physical
+    poison: bool = False  # found as poison: the corrupt value came from elsewhere
+    critical: bool = False
+    corrected: CorrectedError = CorrectedError.UNSPECIFIED  # of a corrected error
+    responded: bool = False  # an in-band error response is given, when CTLR.UE allows
+    ierr: int = 0
+
+
+PFGF: Final = ErrPfgf.of(MV=1, AV=1, PN=1, ER=1, CI=1, CE=3, DE=1, UEO=1, UER=1, UEU=1, UC=1, OF=1, NA=1, R=1)
+_INJECTED_CE: Final = (0, CorrectedError.UNSPECIFIED, CorrectedError.TRANSIENT, CorrectedError.PERSISTENT)
+_STATUS_OF_STATE: Final = (
+    0,
+    V,
+    V | DE,
+    *(V | UE | UET_OF[s] << ErrStatus.UET.lsb for s in tuple(ErrorState)[3:]),
+)  # index: ErrorState; V and type bits
+_UNCORRECTED: Final = ErrorState.UEO  # this state and all above are uncorrected and not deferred
+
+
+class ErrorRecord:
+    """ERR<n>* of one RAS node. ``carried``: occurrences whose syndrome or count stands here unread."""
+
+    __slots__ = ("account", "addr", "asserted", "carried", "ctlr", "misc0", "model", "pfgcdn", "pfgctl", "status")
+
+    def __init__(self, model: RasNodeModel, misc0: int) -> None:
+        self.model = model
+        self.ctlr = model.ctlr
+        self.status = 0
+        self.addr = 0
+        self.misc0 = misc0  # firmware preloads the counter
+        self.pfgctl = 0
+        self.pfgcdn = 0
+        self.asserted = 0  # interrupt lines that were told to the interrupt controller and not yet handled
+        self.carried = 0
+        self.account = Account.IN_FLIGHT  # where the ledger has them
+
+    def enabled(self) -> bool:
+        """Whether the RAS node records at all."""
+        return self.model.fr & 3 == 1 or bool(self.ctlr & ErrCtlr.ED.mask)
+
+    def record(self, error: DetectedError, record_format: RecordFormat) -> bool:
+        """Record one error; True when its syndrome stands in the record now.
+
+        The RAS node must be enabled.
+        """
+        fr = self.model.fr
+        state = self._recorded_state(error)
+        status = self.status
+        held = error_state(status)
+        cell = TABLES[record_format][held][state - 1]
+        overflow, overwrite = cell.overflow, cell.overwrite
+        if cell.overwrite_by_ceo:
+            overwrite = bool(fr & ErrFr.CEO.mask) and not status & OF
+        if cell.counts:
+            if not self.model.counters:
+                overflow = overflow or cell.overflow_uncounted
+                overwrite = overwrite and not cell.overflow_uncounted
+            elif self._count(error):
+                overflow = True
+        elif state is ErrorState.DE and fr & ErrFr.DFI.mask and self.model.counters:
+            overflow |= self._count(error) and record_format is RecordFormat.V1P1
+        if overwrite:
+            status = self._overwritten(status, state, error)
+        elif state is ErrorState.CE:
+            status = status & ~CE | error.corrected << ErrStatus.CE.lsb
+        else:
+            status |= DE if state is ErrorState.DE else UE
+        if error.critical and record_format is RecordFormat.V1P1:
+            status |= CI
+        if self.model.counters:
+            status |= MV
+        self.status = status | OF if overflow else status
+        return overwrite
+
+    def _recorded_state(self, error: DetectedError) -> ErrorState:
+        """R_JSVFW: a critical condition is recorded as UC where its interrupt exists and is disabled."""
+        if (
+            error.critical
+            and self.model.fr & ErrFr.CI.mask == 2 << ErrFr.CI.lsb
+            and not self.ctlr & ErrCtlr.CI.mask
+        ):
+            return ErrorState.UC
+        return error.state
+
+    def _overwritten(self, status: int, state: ErrorState, error: DetectedError) -> int:
+        status = (
+            status & ~_SYNDROME & ~AV | _STATUS_OF_STATE[state] | error.serr | error.ierr << ErrStatus.IERR.lsb
+        )
+        if state is ErrorState.CE:
+            status = status & ~CE | error.corrected << ErrStatus.CE.lsb
+        if error.poison:
+            status |= PN
+        if self.responds(state) and error.responded:
+            status |= ER
+        if error.address is not None:
+            self.addr = error.address & ErrAddr.PADDR.mask | NON_SECURE
+            status |= AV
+        return status
+
+    def responds(self, state: ErrorState) -> bool:
+        """Whether this RAS node answers in-band (with an external abort) to an error of this state."""
+        return state >= _UNCORRECTED and _on(self.model.fr, ErrFr.UE.lsb, self.ctlr & ErrCtlr.UE.mask)
+
+    def _count(self, error: DetectedError) -> bool:
+        """Count one corrected (or deferred) error; True when the counter wrapped.
+
+        A pair of counters: the first error and those at the same place go to the repeat counter, others to the
+        other one.
+        """
+        counter = self.model.counters[0]
+        if len(self.model.counters) == 2 and self.status & V and not self._same_place(error):
+            counter = self.model.counters[1]
+        count = (self.misc0 & counter.mask) + counter.one
+        if count <= counter.mask:
+            self.misc0 = self.misc0 & ~counter.mask | count
+            return False
+        self.misc0 = self.misc0 & ~counter.mask | counter.overflow
+        return True
+
+    def _same_place(self, error: DetectedError) -> bool:
+        return bool(self.status & AV) and error.address == self.addr & ErrAddr.PADDR.mask
+
+    def lines(self) -> int:
+        """The interrupt outputs (Lines as a mask), level-sensitive form. IHI0100 A.c 2.5.1."""
+        status = self.status
+        if not status & V:
+            return 0
+        fr, ctlr = self.model.fr, self.ctlr
+        asserted = 0
+        if _exists(fr, ErrFr.FI.lsb) and self._fault_handling(status, fr, ctlr):
+            asserted |= Lines.FHI
+        if _on(fr, ErrFr.UI.lsb, ctlr & ErrCtlr.UI.mask) and status & UE:
+            asserted |= Lines.ERI
+        if _exists(fr, ErrFr.DUI.lsb) and ctlr & ErrCtlr.DUI.mask and status & DE:
+            asserted |= Lines.ERI
+        if status & CI and _on(fr, ErrFr.CI.lsb, ctlr & ErrCtlr.CI.mask):
+            asserted |= Lines.CRI
+        return asserted
+
+    def _fault_handling(self, status: int, fr: int, ctlr: int) -> bool:
+        on_uncorrected = _on(fr, ErrFr.FI.lsb, ctlr & ErrCtlr.FI.mask)
+        on_deferred = on_uncorrected
+        if _exists(fr, ErrFr.DFI.lsb):
+            on_deferred = bool(ctlr & ErrCtlr.DFI.mask) != bool(ctlr & ErrCtlr.FI.mask)
+        on_corrected = on_deferred
+        if _exists(fr, ErrFr.CFI.lsb):
+            on_corrected = bool(ctlr & ErrCtlr.CFI.mask)
+        if status & UE and on_uncorrected or status & DE and on_deferred:
+            return True
+        return on_corrected and self.corrected_event(status)
+
+    def corrected_event(self, status: int) -> bool:
+        """Level of the corrected error event: the counters' overflow, or CE where each CE is an event."""
+        if self.model.counters and not self.ctlr & ErrCtlr.CED.mask:
+            return any(self.misc0 & counter.overflow for counter in self.model.counters)
+        return bool(status & CE)
+
+    def write_status(self, value: int, record_format: RecordFormat) -> bool:
+        """Software writes ERR<n>STATUS; True when the record is free afterwards."""
+        self.status = status_written(
+            self.status, value, record_format, codes_writable=bool(PFGF & ErrPfgf.SYN.mask)
+        )
+        return not self.status & V
+
+    def read(self, register: RecordRegister) -> int:
+        """A register as software reads it: ADDR only while AV is 1."""
+        match register:
+            case RecordRegister.FR:
+                return self.model.fr
+            case RecordRegister.CTLR:
+                return self.ctlr
+            case RecordRegister.STATUS:
+                return self.status
+            case RecordRegister.ADDR:
+                return self.addr if self.status & AV else 0
+            case RecordRegister.MISC0:
+                return self.misc0
+            case RecordRegister.PFGF:
+                return PFGF
+            case RecordRegister.PFGCTL:
+                return self.pfgctl
+            case RecordRegister.PFGCDN:
+                return self.pfgcdn
+
+    def write(self, register: RecordRegister, value: int, record_format: RecordFormat) -> int:
+        """Software writes a register. Returns the ticks after which an injected error is due; 0 for none.
+
+        ADDR ignores writes while AV is 0, unless PFGF.AV says that it can be set.
+        """
+        match register:
+            case RecordRegister.CTLR:
+                self.ctlr = value & ErrCtlr.writable
+            case RecordRegister.STATUS:
+                self.write_status(value, record_format)
+            case RecordRegister.ADDR:
+                if PFGF & ErrPfgf.AV.mask:
+                    self.addr = value & ErrAddr.declared
+            case RecordRegister.MISC0:
+                self.misc0 = value
+            case RecordRegister.PFGCDN:
+                self.pfgcdn = value & ErrPfgcdn.CDN.mask
+            case RecordRegister.PFGCTL:
+                started = value & ~self.pfgctl & ErrPfgctl.CDNEN.mask
+                self.pfgctl = value & ErrPfgctl.declared
+                if started and self.enabled():
+                    return self.pfgcdn
+            case RecordRegister.FR | RecordRegister.PFGF:
+                pass  # read only
+        return 0
+
+    def injected(self) -> DetectedError | None:
+        """The error that the countdown produces; None when PFGCTL names no type or several (UNPREDICTABLE)."""
+        control = ErrPfgctl(self.pfgctl)
+        states = {
+            ErrorState.UC: control.UC,
+            ErrorState.UEU: control.UEU,
+            ErrorState.UER: control.UER,
+            ErrorState.UEO: control.UEO,
+            ErrorState.DE: control.DE,
+            ErrorState.CE: control.CE,
+        }
+        wanted = [state for state, bits in states.items() if bits]
+        if not control & ErrPfgctl.R.mask:
+            self.pfgctl &= ~ErrPfgctl.CDNEN.mask
+        if len(wanted) != 1:
+            return None
+        return DetectedError(
+            state=wanted[0],
+            serr=0,
+            address=self.addr & ErrAddr.PADDR.mask if control.AV else None,
+            poison=bool(control.PN),
+            critical=bool(control.CI),
+            corrected=CorrectedError(_INJECTED_CE[control.CE]),
+            responded=bool(control.ER),
+        )
+
+    def reset(self, *, cold: bool) -> None:
+        """Cold reset zeroes the record; an Error Recovery reset keeps it. CTLR is set up again by firmware."""
+        self.ctlr = self.model.ctlr
+        self.asserted = self.pfgctl = self.pfgcdn = 0
+        if cold:
+            self.status = self.addr = self.misc0 = 0
+
+
+def _exists(fr: int, lsb: int) -> bool:
+    """Whether a two-bit feature of FR is there at all."""
+    return bool(fr >> lsb & 3)
+
+
+def _on(fr: int, lsb: int, control: int) -> bool:
+    """A feature that is always on (1), controlled (2 and 3) or not there (0)."""
+    feature = fr >> lsb & 3
+    return feature == 1 or feature >= 2 and bool(control)

@@ -1,0 +1,81 @@
+"""Where an SError or a synchronous external abort goes.
+
+``TARGETS`` is the table of the document; ``route_serror`` adds masking. A target below the current level means
+that the SError stays pending, whatever PSTATE.A says.
+
+Sources: DDI0487 J1.3.2.6 AArch64.PhysicalSErrorTarget, J1.3.2.2 EffectiveHCR_AMO; AArch64.DataAbort; checked
+against Sail v8_base.sail v9.4 and QEMU target/arm/helper.c, cpu-irq.c.
+"""
+
+from typing import Final
+
+from nodes.spec.aarch64 import HcrEl2, ScrEl3
+from nodes.spec.syndrome import DISR_A, ISS_MASK
+
+PENDING: Final = -1  # not taken
+EL0, EL1, EL2, EL3 = range(4)
+
+# Target of a physical SError, before PSTATE.A. Rows: SCR_EL3.EA, HCR_EL2.(AMO|TGE); columns: current level.
+TARGETS: Final[dict[tuple[int, int], tuple[int, int, int, int]]] = {
+    #                      EL0  EL1  EL2      EL3
+    (0, 0): (EL1, EL1, PENDING, PENDING),
+    (0, 1): (EL2, EL2, EL2, PENDING),
+    (1, 0): (EL3, EL3, EL3, EL3),
+    (1, 1): (EL3, EL3, EL3, EL3),
+}
+
+_EA, _NMEA = ScrEl3.EA.mask, ScrEl3.NMEA.mask
+_AMO, _TGE, _E2H = HcrEl2.AMO.mask, HcrEl2.TGE.mask, HcrEl2.E2H.mask
+_TEA, _VSE = HcrEl2.TEA.mask, HcrEl2.VSE.mask
+
+
+def host_el0(hcr: int) -> bool:
+    """Whether EL0 belongs to the host: E2H and TGE are both 1."""
+    return bool(hcr & _E2H and hcr & _TGE)
+
+
+def serror_target(scr: int, hcr: int, el: int) -> int:
+    """The level that a physical SError is routed to, PSTATE.A aside; PENDING where it cannot be taken."""
+    amo_or_tge = hcr & (_AMO | _TGE) if el != EL1 else hcr & _AMO
+    return TARGETS[bool(scr & _EA), bool(amo_or_tge)][el]
+
+
+def serror_masked(scr: int, hcr: int, el: int, target: int) -> bool:
+    """Whether PSTATE.A=1 masks an SError that is routed to ``target``."""
+    if target == EL3:
+        return el == EL3 and not scr & _NMEA
+    if target == EL2 and el <= EL1:
+        return el == EL0 and host_el0(hcr)
+    return True
+
+
+def route_serror(scr: int, hcr: int, el: int, *, masked: bool) -> int:
+    """The level that takes a physical SError now; PENDING when it stays pending."""
+    target = serror_target(scr, hcr, el)
+    if target == PENDING or (masked and serror_masked(scr, hcr, el, target)):
+        return PENDING
+    return target
+
+
+def route_sea(scr: int, hcr: int, el: int, *, stage_2: bool = False) -> int:
+    """The level that takes a synchronous external abort; it is never masked and never pending."""
+    if el == EL3 or scr & _EA:
+        return EL3
+    if el == EL2 or hcr & (_TGE | _TEA) or stage_2:
+        return EL2
+    return EL1
+
+
+def virtual_serror_deliverable(hcr: int, el: int, *, masked: bool) -> bool:
+    """Whether a PE at EL0 or EL1 takes the pending virtual SError now."""
+    return bool(hcr & _VSE and hcr & _AMO) and not hcr & _TGE and el <= EL1 and not masked
+
+
+def virtual_barrier(hcr: int, vsesr: int, el: int, *, masked: bool) -> int:
+    """VDISR_EL2 after an ESB at EL0 or EL1 defers the pending virtual SError; 0 when there is nothing to defer.
+
+    An unmasked one is taken instead of deferred.
+    """
+    if hcr & _VSE and hcr & _AMO and not hcr & _TGE and el <= EL1 and masked:
+        return DISR_A | vsesr & ISS_MASK
+    return 0

@@ -1,0 +1,158 @@
+"""One host by itself, for people who script: inject, step, look at everything. No files, no asyncio.
+
+    host = Host("r1-h1")
+    host.inject("memory-uer", guest=0)
+    host.run()
+    for event in host.events: print(event)
+
+A host alone has its own clock and its own timers; they fire in the same order as in a fleet.
+"""
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+from nodes.events import NO_GUEST, Event
+from nodes.events import commands as c
+from nodes.hardware.fault import FAULT_INDEX, FAULTS
+from nodes.hardware.record import ErrorRecord, RecordRegister
+from nodes.ledger import ledger_json
+from nodes.linux.pages import GUEST_BASE, PageKind
+from nodes.policy import Switches
+from nodes.spec.timestamp import at_epoch_ns, timestamp_bytes
+from nodes.stack.accounting import accounted
+from nodes.stack.apply import apply
+from nodes.stack.guests import Guest
+from nodes.stack.machine import NS_PER_S, Machine
+from nodes.stack.platform import HostShape, Platform, platform_of
+from nodes.stack.timers import Timer
+
+START_NS = 1_767_225_600 * NS_PER_S  # 2026-01-01T00:00:00Z, where a scenario starts unless it says otherwise
+SHAPE = HostShape()
+SWITCHES = Switches()
+
+
+class Host:
+    """A host alone, at virtual time 0.
+
+    ``events`` are the facts that left it, oldest first. Times are in ns of virtual time, addresses are physical.
+    """
+
+    def __init__(
+        self,
+        name: str = "host",
+        *,
+        switches: Switches = SWITCHES,
+        shape: HostShape = SHAPE,
+        epoch_ns: int = START_NS,
+    ) -> None:
+        self.events: list[Event] = []
+        self._timers: list[tuple[int, int, Timer, tuple[int, int, int]]] = []
+        self._set = 0  # timers ever set: the order of those due at one time
+        self._commands = 0
+        self.machine = Machine(name, 0, platform_of(shape, switches), self, epoch_ns=epoch_ns)
+
+    @property
+    def platform(self) -> Platform:
+        """Shape, switches, and what follows from them."""
+        return self.machine.platform
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns."""
+        return self.machine.now
+
+    # What the machine asks of the world around it
+
+    def publish(
+        self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
+    ) -> None:
+        """A fact left the host."""
+        self.events.append(kind(len(self.events), host, sequence, time_ns, *fields))
+
+    def set_timer(self, time_ns: int, machine: Machine, timer: Timer, numbers: tuple[int, int, int]) -> None:
+        """The machine wants to come back."""
+        assert machine is self.machine, "one world, one machine"
+        heappush(self._timers, (time_ns, self._set, timer, numbers))
+        self._set += 1
+
+    def timestamp(self, epoch_s: int) -> bytes:
+        """A time in seconds since 1970 as firmware writes it."""
+        return timestamp_bytes(at_epoch_ns(epoch_s * NS_PER_S))
+
+    # Doing things to it
+
+    def do(self, kind: type[c.Command], *fields: object, at_ns: int | None = None) -> None:
+        """Do a command now, or at a time; timers that are due before it fire first."""
+        time_ns = self.now if at_ns is None else at_ns
+        self.run_until(time_ns)
+        self._commands += 1
+        apply(self.machine, kind(self._commands, self.machine.name, self._commands, time_ns, 0, *fields), time_ns)
+
+    def inject(
+        self, fault: str, *, address: int | None = None, guest: int = NO_GUEST, el: int = 0, pe: int = 0
+    ) -> int:
+        """Inject a fault by name; returns its physical address.
+
+        Without an address it hits a task's page: of the guest whose index is given, else of the host.
+        """
+        if address is None:
+            address = self.task_page(guest)
+        self.do(c.InjectFault, FAULT_INDEX[fault], address, guest, el, pe)
+        return address
+
+    def task_page(self, guest: int = NO_GUEST) -> int:
+        """Physical address of a page that a task of a guest, or of the host, uses."""
+        if guest == NO_GUEST:
+            return self.platform.host_map.range_of(PageKind.APPLICATION)[0]
+        return self.platform.address_of(guest, self.platform.guest_map.range_of(PageKind.APPLICATION)[0])
+
+    def step(self) -> bool:
+        """Fire the next timer; False when nothing waits."""
+        if not self._timers:
+            return False
+        time_ns, _, timer, numbers = heappop(self._timers)
+        self.machine.fire(time_ns, timer, numbers)
+        return True
+
+    def run_until(self, time_ns: int) -> None:
+        """Fire every timer that is due up to a time, and set the clock there."""
+        while self._timers and self._timers[0][0] <= time_ns:
+            self.step()
+        self.machine.now = max(self.machine.now, time_ns)
+
+    def run(self, *, timers_max: int = 100_000) -> None:
+        """Fire timers until nothing waits; at most ``timers_max`` of them."""
+        for _ in range(timers_max):
+            if not self.step():
+                return
+
+    # Looking at it
+
+    def records(self) -> Iterator[tuple[int, dict[str, int]]]:
+        """Every error record that was touched: RAS node, register name to value."""
+        for node, record in sorted(self.machine.board.records.items()):
+            yield node, {register.name: record.read(register) for register in RecordRegister}
+
+    def record(self, node: int) -> ErrorRecord:
+        """The error record of a RAS node (nodes.hardware.ras_nodes.ras_node names it)."""
+        return self.machine.board.record_of(node)
+
+    def guest(self, index: int) -> Guest:
+        """A guest: its vCPU, VMM, kernel and what its firmware left."""
+        return self.machine.guests.guest_of(index)
+
+    def ledger(self) -> dict[str, object]:
+        """Where every injected error is, and under ``guests`` what was taken to the guests."""
+        machine = self.machine
+        guests = machine.guests.ledger
+        return ledger_json(machine.ledger.counts, machine.ledger.injected) | {
+            "guests": ledger_json(guests.counts, guests.injected)
+        }
+
+    def accounted(self) -> bool:
+        """Whether injected = open + ended, and every open occurrence is really somewhere."""
+        return accounted(self.machine)
+
+
+FAULT_NAMES = tuple(fault.name for fault in FAULTS)
+__all__ = ["FAULT_NAMES", "GUEST_BASE", "Host", "HostShape", "Switches"]

@@ -1,0 +1,216 @@
+"""The host's kernel: it reads what firmware left (firmware-first) or the error records themselves (kernel-first).
+
+Sources: Linux drivers/acpi/apei/ghes.c (notification handlers), drivers/firmware/arm_sdei.c,
+arch/arm64/kernel/{traps,acpi}.c; the AEST driver series "RAS: AEST" (not in mainline) for kernel-first.
+"""
+
+from typing import Final, Protocol
+
+from nodes.apei.source import ErrorSource
+from nodes.events import NO_GUEST, Event, Level, RecordCleared, SignalCode
+from nodes.hardware.board import Board
+from nodes.hardware.record import AV
+from nodes.ledger import Account, Ledger
+from nodes.linux.kernel import KernelConfig, LinuxKernel
+from nodes.linux.memory_failure import Flag, Task, send_sigbus
+from nodes.linux.pages import Page, PageKind
+from nodes.linux.traps import SERROR_PANIC, SeaSignal
+from nodes.policy import Aest
+from nodes.spec.err import ErrAddr, V, error_state
+from nodes.spec.hest import NotificationType
+from nodes.spec.severity import ErrorState
+
+IRQ_WORK_NS: Final = 5_000  # from the NMI-like handler to irq_work; assumed
+FAILURE_NS: Final = 50_000  # from memory_failure_queue() to its worker; assumed
+AEST_NS: Final = 3_000  # from the interrupt to the AEST driver's handler; assumed
+POLL_NS: Final = 1_000_000_000  # poll interval of the host's polled sources; Linux rounds to whole seconds
+HED_TYPES: Final = frozenset((NotificationType.GSIV, NotificationType.GPIO, NotificationType.SCI))
+HOST_TASK: Final = Task(owner=NO_GUEST)
+_PANICS: Final = frozenset((ErrorState.UC, ErrorState.UEU))
+_FAILS_PAGE: Final = frozenset((ErrorState.UER, ErrorState.UEO, ErrorState.DE))
+
+
+class Neighbours(Protocol):
+    """What the host's kernel asks of the machine and of its tasks."""
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns."""
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+
+    def host_irq_work_later(self, delay_ns: int) -> None:
+        """Run irq_work soon."""
+
+    def host_failure_work_later(self, delay_ns: int) -> None:
+        """Run memory_failure's worker soon."""
+
+    def poll_later(self, source_id: int) -> None:
+        """Look at a polled source at its next interval."""
+
+    def vmm_signalled(self, page: Page, address: int, code: SignalCode) -> None:
+        """A VMM got SIGBUS for a page of its guest."""
+
+    def vmm_killed(self, guest: int) -> None:
+        """A VMM got a signal that it does not survive."""
+
+    def task_signalled(self) -> None:
+        """A task of the host is gone for an error that it met."""
+
+    def host_down(self) -> None:
+        """The host's kernel panicked."""
+
+
+class HostKernel:
+    """The kernel of one host."""
+
+    __slots__ = ("aest", "ask", "board", "config", "down", "ledger", "linux", "sources")
+
+    def __init__(
+        self, ask: Neighbours, board: Board, ledger: Ledger, config: KernelConfig, sources: tuple[ErrorSource, ...]
+    ) -> None:
+        self.ask = ask
+        self.board = board
+        self.ledger = ledger
+        self.config = config
+        self.sources = sources
+        self.aest = Aest.DRIVER
+        self.down = False
+        self.linux = LinuxKernel(self, ledger, config)
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns."""
+        return self.ask.now
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+        self.ask.publish(kind, *fields)
+
+    def schedule_irq_work(self) -> None:
+        """Run irq_work soon."""
+        self.ask.host_irq_work_later(IRQ_WORK_NS)
+
+    def schedule_failure_work(self) -> None:
+        """Run memory_failure's worker soon."""
+        self.ask.host_failure_work_later(FAILURE_NS)
+
+    def forget_page(self, first: int, size: int) -> int:
+        """Poison in a page that was taken away will never be read."""
+        return self.board.forget_page(first, size) if self.board.poison else 0
+
+    def sigbus(self, page: Page, address: int, code: SignalCode) -> None:
+        """A task of the host gets SIGBUS; a VMM's page is one of its guest."""
+        send_sigbus(self.ask.publish, Level.HYPERVISOR, NO_GUEST, page, address, code)
+        if page.kind is PageKind.GUEST:
+            self.ask.vmm_signalled(page, address, code)
+        else:
+            self.ask.task_signalled()
+
+    def force_signal(self, signal: SeaSignal | None, task: Task) -> None:
+        """The running task gets the signal of an abort."""
+        self.linux.publish_signal(signal, task)
+        if task.owner != NO_GUEST:
+            self.ask.vmm_killed(task.owner)
+        else:
+            self.ask.task_signalled()
+
+    def task_killed(self) -> None:
+        """A kernel oops ended the task that ran."""
+        self.ask.task_signalled()
+
+    def kernel_down(self) -> None:
+        """The kernel panicked."""
+        self.down = True
+        self.ask.host_down()
+
+    def notified(self, source: ErrorSource) -> None:
+        """Firmware notified the kernel of a source, or left a block where it polls."""
+        if self.down:
+            return
+        if source.notification is NotificationType.SDEI:
+            self.linux.reader.nmi(source)
+        elif source.notification in HED_TYPES:
+            self.hardware_error_device()
+        elif source.notification is NotificationType.POLLED:
+            self.ask.poll_later(source.source_id)
+        elif source.notification is NotificationType.EXTERNAL:
+            self.linux.reader.proc(source)
+
+    def hardware_error_device(self) -> None:
+        """PNP0C33 was notified: every source that tells that way is looked at."""
+        for source in self.sources:
+            if source.notification in HED_TYPES and not self.down:
+                self.linux.reader.proc(source)
+
+    def poll(self, source_id: int) -> None:
+        """The poll timer of a source."""
+        source = next(source for source in self.sources if source.source_id == source_id)
+        if not self.down:
+            self.linux.reader.proc(source)
+
+    def irq_work(self) -> None:
+        """irq_work: process what NMI-like handlers queued."""
+        if not self.down:
+            self.linux.reader.irq_work()
+
+    def failure_work(self) -> None:
+        """memory_failure's worker."""
+        if not self.down:
+            self.linux.failure.work()
+
+    def claim_sea(self, task: Task | None) -> bool:
+        """apei_claim_sea(): True when an error source told of this abort."""
+        sea = [source for source in self.sources if source.notification is NotificationType.SEA]
+        return self.linux.claim_sea(sea, task) == 0
+
+    def sea(self, esr: int, task: Task | None) -> None:
+        """An abort was taken to EL2 from a task of the host, or from the kernel itself (``task`` None)."""
+        if self.down:
+            return
+        if task is not None and self.claim_sea(task):
+            self.linux.return_to_user(task)
+        elif not self.down:
+            self.linux.unclaimed_sea(esr, task)
+
+    def serror(self, esr: int) -> bool:
+        """An SError was taken to EL2 while the host itself ran. True when the kernel goes on."""
+        return not self.down and self.linux.take_serror(esr)
+
+    def serror_panic(self) -> None:
+        """The classifier panics the kernel even when KVM asks it."""
+        self.linux.panic(SERROR_PANIC)
+
+    def boot(self) -> None:
+        """ghes_probe(): every source is looked at once, so records left before are consumed now."""
+        self.down = False
+        self.linux = LinuxKernel(self, self.ledger, self.config)
+        for source in self.sources:
+            if not self.down:
+                self.linux.reader.proc(source)
+
+    def ras_interrupt(self, node: int) -> None:
+        """The AEST driver's handler: read, log, act, clear, set the counter up again."""
+        record = self.board.records[node]
+        status = record.status
+        if self.down or self.aest is Aest.NONE or not status & V:
+            return
+        state = error_state(status)
+        address = record.addr if status & AV else None
+        record.write_status(status, self.board.setup.record_format)
+        self.board.preload(record)
+        self.publish(RecordCleared, Level.HYPERVISOR, node, status)
+        if state in _PANICS:
+            self.board.take_carried(node, Account.REPORTED)
+            self.linux.panic("AEST: uncontainable or unrecoverable error")
+        elif state in _FAILS_PAGE and address is not None and not address & ErrAddr.AI.mask:
+            carried = self.board.hand_over(node)
+            self.linux.failure.queue(address & ErrAddr.PADDR.mask, Flag.NONE, carried)
+        else:
+            self.board.take_carried(node, Account.CORRECTED if state <= ErrorState.CE else Account.REPORTED)
+        self.board.handled(node)
+
+    def carried(self) -> int:
+        """Occurrences inside this kernel; for the accounting check."""
+        return self.linux.carried()

@@ -1,0 +1,217 @@
+"""QEMU: for its guest it is the firmware that writes records.
+
+A SIGBUS for action required becomes a status block in the guest's memory and a synchronous external abort; one
+for action optional only puts the page on a list. A guest that left the block before unread costs the whole VM.
+
+Sources: QEMU target/arm/kvm.c kvm_arch_on_sigbus_vcpu(), hw/acpi/ghes.c acpi_ghes_memory_errors(),
+ghes_record_cper_errors(); accel/kvm/kvm-all.c, softmmu/cpus.c (SIGBUS slot); qapi/acpi-hest.json.
+"""
+
+import struct
+from typing import Final, Protocol
+
+from nodes.apei.qemu_tables import NOTIFICATIONS
+from nodes.apei.source import BLOCK_SIZE, LOST_AS, ErrorSource, Written
+from nodes.events import (
+    Event,
+    Level,
+    OsNotified,
+    PoisonNoted,
+    RecordLost,
+    SignalCode,
+    StatusBlockWritten,
+    VmExited,
+)
+from nodes.hypervisor.versions import QemuBehaviour
+from nodes.ledger import Account, Ledger
+from nodes.policy import RecordDelivery
+from nodes.spec.guid import NIL
+from nodes.spec.memory_sections import MEMORY_GUID, MEMORY_SIZE, VALID_PA, VALID_TYPE
+from nodes.spec.status_block import ENTRY_REVISION, ENTRY_SIZE, DataEntryHead, StatusBlockHead
+
+SEA_SOURCE: Final = 0
+QMP_SOURCE: Final = 1
+_BLOCK: Final = struct.Struct(StatusBlockHead.codec.format + DataEntryHead.codec.format[1:] + "QQQ56x")
+_HARDWARE_ERROR: Final = "Hardware memory error!: exit(1)"
+QUEUE_MAX: Final = 4096  # blocks that wait to be asked for (on demand); a further one is refused
+
+
+def memory_block(address: int) -> bytes:
+    """The block that QEMU writes for a guest physical address: 172 bytes, entry count 0, error type 0."""
+    return _BLOCK.pack(
+        1,  # uncorrectable error valid; QEMU leaves the entry count 0
+        0,
+        0,
+        ENTRY_SIZE + MEMORY_SIZE,
+        0,  # recoverable
+        MEMORY_GUID,
+        0,
+        ENTRY_REVISION,
+        0,
+        0,
+        MEMORY_SIZE,
+        NIL,
+        bytes(20),
+        bytes(8),
+        VALID_PA | VALID_TYPE,
+        0,
+        address,
+    )
+
+
+class Neighbours(Protocol):
+    """What a VMM asks of KVM and of its guest."""
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+
+    def guest_takes_vmm_abort(self, guest: int) -> None:
+        """The guest takes a synchronous external abort whose registers the VMM wrote."""
+
+    def notify_guest(self, guest: int, source: ErrorSource) -> None:
+        """The guest's kernel is notified of a source by an interrupt."""
+
+    def vm_exited(self, guest: int) -> None:
+        """The VM's process ended."""
+
+
+class Vmm:
+    """The VMM of one guest. ``ledger`` is the guests' one."""
+
+    __slots__ = (
+        "ask",
+        "behaviour",
+        "busy",
+        "delivery",
+        "guest",
+        "has_ghes",
+        "ledger",
+        "poison",
+        "queue",
+        "sources",
+    )
+
+    def __init__(
+        self, ask: Neighbours, ledger: Ledger, guest: int, behaviour: QemuBehaviour, delivery: RecordDelivery
+    ) -> None:
+        self.ask = ask
+        self.ledger = ledger
+        self.guest = guest
+        self.behaviour = behaviour
+        self.delivery = delivery
+        self.has_ghes = True  # the guest's firmware told where its records go
+        self.busy = 0  # SIGBUS signals of the vCPU thread that are not handled yet
+        self.poison: set[int] | None = None  # guest physical addresses of pages
+        self.sources: tuple[ErrorSource, ...] = ()
+        self.queue: list[tuple[bytes, int]] = []  # on demand: blocks that the guest has not asked for, carried
+
+    def source(self, source_id: int) -> ErrorSource | None:
+        """An error source of the guest; None where its HEST has no such id."""
+        if source_id >= self.behaviour.source_count:
+            return None
+        if not self.sources:
+            self.sources = tuple(
+                ErrorSource(i, NOTIFICATIONS[i], block_size=BLOCK_SIZE) for i in range(self.behaviour.source_count)
+            )
+        return self.sources[source_id]
+
+    def sigbus(self, address: int, code: int) -> None:
+        """The SIGBUS handler; ``address`` is the guest physical one of the page."""
+        if code not in (SignalCode.BUS_MCEERR_AR, SignalCode.BUS_MCEERR_AO):
+            self.exit("SIGBUS with another code: raised again")
+            return
+        if not self.has_ghes:
+            if code == SignalCode.BUS_MCEERR_AR:
+                self.ledger.inject()
+                self.ledger.move(1, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
+                self.exit(_HARDWARE_ERROR)
+            return
+        if self.poison is None:
+            self.poison = set()
+        self.poison.add(address)
+        self.ask.publish(PoisonNoted, self.guest, address)
+        if code == SignalCode.BUS_MCEERR_AR:
+            self._record(address)
+
+    def _record(self, address: int) -> None:
+        self.ledger.inject()
+        block = memory_block(address)
+        if self.delivery is RecordDelivery.ON_DEMAND:
+            self._enqueue(block)
+        else:
+            source = self.source(SEA_SOURCE)
+            assert source is not None, "every QEMU has the SEA source"
+            written = source.write(block, 1)
+            if written is not Written.WRITTEN:
+                self.ledger.move(1, Account.IN_FLIGHT, LOST_AS[written])
+                self.ask.publish(RecordLost, Level.VMM, SEA_SOURCE, LOST_AS[written], self.guest)
+                self.exit(self.behaviour.exit_text)
+                return
+            self.ask.publish(
+                StatusBlockWritten, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], block, self.guest
+            )
+        self.ask.publish(OsNotified, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], 0, self.guest)
+        self.ask.guest_takes_vmm_abort(self.guest)
+
+    def _enqueue(self, block: bytes) -> None:
+        if len(self.queue) >= QUEUE_MAX:
+            self.ledger.move(1, Account.IN_FLIGHT, Account.LOST_SLOT_NOT_ACKNOWLEDGED)
+            return
+        self.queue.append((block, 1))
+        self.ask.publish(StatusBlockWritten, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], block, self.guest)
+
+    def inject(self, block: bytes) -> bool:
+        """QMP inject-ghes-v2-error: False when the record is dropped. Without GHES it reports success in vain."""
+        self.ledger.inject()
+        source = self.source(QMP_SOURCE)
+        if not self.behaviour.injects or source is None or not self.has_ghes:
+            self._lose(Account.LOST_NO_SOURCE)
+            return self.behaviour.injects and not self.has_ghes
+        written = source.write(block, 1)
+        if written is not Written.WRITTEN:
+            self._lose(LOST_AS[written])
+            return False
+        notification = NOTIFICATIONS[QMP_SOURCE]
+        self.ask.publish(StatusBlockWritten, Level.VMM, QMP_SOURCE, notification, block, self.guest)
+        self.ask.publish(OsNotified, Level.VMM, QMP_SOURCE, notification, 0, self.guest)
+        self.ask.notify_guest(self.guest, source)
+        return True
+
+    def _lose(self, account: Account) -> None:
+        self.ledger.move(1, Account.IN_FLIGHT, account)
+        self.ask.publish(RecordLost, Level.VMM, QMP_SOURCE, account, self.guest)
+
+    def exit(self, reason: str) -> None:
+        """The process ends, and with it the guest."""
+        self.announce_exit(reason)
+        self.ask.vm_exited(self.guest)
+
+    def announce_exit(self, reason: str) -> None:
+        """Say that the process ended."""
+        self.ask.publish(VmExited, self.guest, reason)
+
+    def reset(self, *, keeps_blocks: bool) -> int:
+        """System reset: poisoned pages are mapped anew; the blob is downloaded again, so acks are 1 again.
+
+        Where the firmware only asks for a buffer's address (``keeps_blocks``), what stands there stays. Returns
+        what was carried by what is gone.
+        """
+        self.poison = None
+        self.busy = 0
+        carried = sum(c for _, c in self.queue)
+        self.queue.clear()
+        for source in self.sources:
+            if not keeps_blocks:
+                carried += source.take_carried()
+                source.initialise()
+        return carried
+
+    def drop(self) -> int:
+        """The VM is gone: returns what was carried."""
+        carried = self.reset(keeps_blocks=False)
+        self.sources = ()
+        return carried
+
+    def carried(self) -> int:
+        """Occurrences in blocks and in the queue; for the accounting check."""
+        return sum(source.carried for source in self.sources) + sum(c for _, c in self.queue)

@@ -1,0 +1,89 @@
+"""The ledger: where every injected error is, or how it ended.
+
+Its unit is one occurrence of an error. ``injected`` equals the sum of all open and ended accounts at every
+moment; what carries an occurrence (an error record, a status block, a pool node, a queue entry, a poisoned
+line, a pended virtual SError) says how many it carries, and moves them when it hands them on.
+
+A host keeps two ledgers: one for what happened to its hardware, one for what its hypervisor took to its guests.
+
+Source: the design's section 3, "The ledger"; these names are the keys in JSON.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+LOST_PREFIX: Final = "lost_"
+
+
+class Account(IntEnum):
+    """Where an occurrence can be. The first three are open, the rest ended."""
+
+    IN_FLIGHT = 0  # on its way between two floors, or in a record or block that nobody has read yet
+    PENDING = 1  # an SError that is masked
+    LATENT = 2  # poison that nobody has met
+    CORRECTED = 3  # corrected, and a kernel logged it so; or poison that a scrub or a write removed
+    REPORTED = 4  # a kernel read its record or took its exception, and acted on it
+    SWALLOWED = 5  # a syndrome that software saw and ignored
+    COALESCED = 6  # went into a counter, or was dropped as identical to one just seen
+    OVERWRITTEN = 7  # its record or syndrome gave way to a later one
+    SILENT = 8  # nobody detected it
+    LOST_SLOT_NOT_ACKNOWLEDGED = 9  # the block before it was still unread
+    LOST_POOL_EMPTY = 10  # no memory to copy the block into
+    LOST_FIFO_FULL = 11  # memory_failure's queue was full
+    LOST_BLOCK_MALFORMED = 12  # the reader refused the block, cleared and acknowledged it
+    LOST_BLOCK_TOO_LARGE = 13  # it does not fit the source's block
+    LOST_NOTIFICATION_REFUSED = 14  # the kernel was never told, and the block is gone
+    LOST_HOST_RESET = 15  # the host was reset before anyone acted
+    LOST_GUEST_GONE = 16  # the guest died, was stopped or was reset before it acted
+    LOST_NO_SOURCE = 17  # no error source for it
+    LOST_CALL_DENIED = 18  # on demand: firmware cannot be called where the error was taken
+    LOST_DEADLINE_EXPIRED = 19  # on demand: the call did not come back in time
+
+
+OPEN: Final = (Account.IN_FLIGHT, Account.PENDING, Account.LATENT)
+ENDED: Final = tuple(account for account in Account if account not in OPEN)
+
+
+class Ledger:
+    """Counts of occurrences by account."""
+
+    __slots__ = ("counts", "injected")
+
+    def __init__(self) -> None:
+        self.injected = 0
+        self.counts = [0] * len(Account)
+
+    def inject(self, account: Account = Account.IN_FLIGHT) -> None:
+        """One new occurrence."""
+        self.injected += 1
+        self.counts[account] += 1
+
+    def move(self, carried: int, source: Account, target: Account) -> None:
+        """``carried`` occurrences change accounts; an ended one never does."""
+        assert self.counts[source] >= carried, f"{carried} to move, {self.counts[source]} are {source.name}"
+        assert source <= Account.LATENT, f"{source.name} has ended"
+        self.counts[source] -= carried
+        self.counts[target] += carried
+
+    def balanced(self) -> bool:
+        """Whether injected = open + ended."""
+        return self.injected == sum(self.counts) and min(self.counts) >= 0
+
+
+def ledger_json(counts: list[int], injected: int) -> dict[str, object]:
+    """A ledger as JSON has it: ``injected``, ``open``, ``ended`` with ``lost`` by reason (those above 0)."""
+    ended: dict[str, object] = {
+        account.name.lower(): counts[account]
+        for account in ENDED
+        if not account.name.lower().startswith(LOST_PREFIX)
+    }
+    ended["lost"] = {
+        account.name.lower().removeprefix(LOST_PREFIX): counts[account]
+        for account in ENDED
+        if account.name.lower().startswith(LOST_PREFIX) and counts[account]
+    }
+    return {
+        "injected": injected,
+        "open": {account.name.lower(): counts[account] for account in OPEN},
+        "ended": ended,
+    }

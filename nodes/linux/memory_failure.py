@@ -1,0 +1,237 @@
+"""Linux's memory_failure: take a page away, and tell the tasks that use it.
+
+Sources: Linux mm/memory-failure.c (memory_failure(), memory_failure_queue(), hwpoison_user_mappings(),
+kill_procs(), kill_accessing_process(), soft_offline_page()) of 6.1.192 and 6.12.117.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum, IntFlag
+from typing import Final, NamedTuple, Protocol
+
+from nodes.events import NO_GUEST, Event, Level, PageOfflined, Receiver, Signal, SignalCode, SignalSent
+from nodes.hardware.dram import PAGE_SHIFT
+from nodes.ledger import Account, Ledger
+from nodes.linux.pages import MemoryMap, Page, PageKind, address_lsb, user_address
+from nodes.linux.versions import Behaviour
+
+FIFO_SIZE: Final = 16  # entries; MEMORY_FAILURE_FIFO_ORDER 4. A further one is dropped with a message
+EHWPOISON: Final = 133
+EBUSY: Final = 16
+ENXIO: Final = 6
+
+
+class Flag(IntFlag):
+    """How memory_failure is called."""
+
+    NONE = 0
+    ACTION_REQUIRED = 1  # the running task met the error
+    SOFT_OFFLINE = 2  # nothing is lost yet
+
+
+class PageType(IntEnum):
+    """What memory_failure calls a page in its message."""
+
+    RESERVED_KERNEL = 0
+    DIRTY_LRU = 1
+    CLEAN_LRU = 2
+    FREE_BUDDY = 3
+    HUGE = 4
+    UNKNOWN = 5
+    GET_HWPOISON = 6
+    ALREADY_POISONED = 7
+    OUTSIDE = 8  # "memory outside kernel control"; no action result
+
+
+PAGE_TYPE_TEXT: Final = (  # index: PageType
+    "reserved kernel page",
+    "dirty LRU page",
+    "clean LRU page",
+    "free buddy page",
+    "huge page",
+    "unknown page",
+    "get hwpoison page",
+    "already poisoned page",
+    "memory outside kernel control",
+)
+
+
+class ActionResult(IntEnum):
+    """How it ended."""
+
+    IGNORED = 0
+    FAILED = 1
+    DELAYED = 2
+    RECOVERED = 3
+
+
+class Action(NamedTuple):
+    """What happens to a page of one kind."""
+
+    page_type: PageType
+    result: ActionResult
+    unmaps: bool  # tasks lose the page
+    kills: bool  # tasks that have it mapped are signalled
+
+
+ACTIONS: Final[dict[PageKind, Action]] = {
+    PageKind.KERNEL: Action(PageType.UNKNOWN, ActionResult.IGNORED, unmaps=False, kills=False),
+    PageKind.PINNED: Action(PageType.UNKNOWN, ActionResult.IGNORED, unmaps=False, kills=False),
+    PageKind.PAGE_CACHE_CLEAN: Action(PageType.CLEAN_LRU, ActionResult.RECOVERED, unmaps=True, kills=False),
+    PageKind.PAGE_CACHE_DIRTY: Action(PageType.DIRTY_LRU, ActionResult.RECOVERED, unmaps=True, kills=True),
+    PageKind.APPLICATION: Action(PageType.DIRTY_LRU, ActionResult.RECOVERED, unmaps=True, kills=True),
+    PageKind.HUGE: Action(PageType.HUGE, ActionResult.RECOVERED, unmaps=True, kills=True),
+    PageKind.GUEST: Action(PageType.DIRTY_LRU, ActionResult.RECOVERED, unmaps=True, kills=True),
+    PageKind.FREE: Action(PageType.FREE_BUDDY, ActionResult.RECOVERED, unmaps=False, kills=False),
+}
+
+
+class Neighbours(Protocol):
+    """What memory_failure asks of the kernel around it."""
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+
+    def schedule_failure_work(self) -> None:
+        """The queue is not empty: run the worker soon."""
+
+    def forget_page(self, first: int, size: int) -> int:
+        """Poison in a page that was taken away will never be read; returns what it carried."""
+
+    def sigbus(self, page: Page, address: int, code: SignalCode) -> None:
+        """A task that has the page mapped was sent SIGBUS."""
+
+
+class Task(NamedTuple):
+    """The task in whose context memory_failure runs, as far as it matters."""
+
+    owner: int  # guest whose vCPU thread it is; -1: an ordinary task
+
+
+class MemoryFailure:
+    """memory_failure of one kernel."""
+
+    __slots__ = ("ask", "behaviour", "fifo", "guest", "ledger", "level", "map", "poisoned")
+
+    def __init__(
+        self,
+        ask: Neighbours,
+        ledger: Ledger,
+        memory_map: MemoryMap,
+        behaviour: Behaviour,
+        *,
+        guest: int = NO_GUEST,
+    ) -> None:
+        self.ask = ask
+        self.ledger = ledger
+        self.map = memory_map
+        self.behaviour = behaviour
+        self.guest = guest
+        self.level = Level.HYPERVISOR if guest == NO_GUEST else Level.GUEST_KERNEL
+        self.fifo: list[tuple[int, Flag, int]] = []  # address, flags, occurrences carried
+        self.poisoned: dict[int, bool] = {}  # pfn -> whether tasks lost the page
+
+    def queue(self, address: int, flags: Flag, carried: int) -> bool:
+        """memory_failure_queue(): False, with the occurrence lost, when the queue is full."""
+        if len(self.fifo) >= FIFO_SIZE:
+            self.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_FIFO_FULL)
+            return False
+        self.fifo.append((address, flags, carried))
+        self.ask.schedule_failure_work()
+        return True
+
+    def work(self, current: Task | None = None) -> None:
+        """The worker, or the running task before it returns to user space, empties the queue."""
+        while self.fifo:
+            address, flags, carried = self.fifo.pop(0)
+            if flags & Flag.SOFT_OFFLINE:
+                self.soft_offline(address, carried)
+            else:
+                self.fail(address, flags, carried, current)
+
+    def fail(self, address: int, flags: Flag, carried: int, current: Task | None = None) -> int:
+        """memory_failure(): returns 0 or a negative error as the kernel does."""
+        if carried:
+            self.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
+        pfn = address >> PAGE_SHIFT
+        page = self.map.page_of(address)
+        if page.kind is PageKind.OUTSIDE:
+            self._result(pfn, PageType.OUTSIDE, ActionResult.IGNORED)
+            return -ENXIO
+        if pfn in self.poisoned:
+            return self._again(page, address, flags, current)
+        action = ACTIONS[page.kind]
+        self.poisoned[pfn] = action.unmaps
+        if action.kills:
+            self._kill(page, address, flags, current)
+        page_type = action.page_type
+        if page_type is PageType.UNKNOWN and self.behaviour.names_get_hwpoison:
+            page_type = PageType.GET_HWPOISON
+        self._taken_away(pfn)
+        self._result(pfn, page_type, action.result)
+        return 0 if action.result >= ActionResult.DELAYED else -EBUSY
+
+    def _again(self, page: Page, address: int, flags: Flag, current: Task | None) -> int:
+        """The page is already poisoned: with action required, the task that has it mapped gets its signal."""
+        if flags & Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
+            self.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
+        if self.behaviour.acts_on_repoisoned:
+            self._result(address >> PAGE_SHIFT, PageType.ALREADY_POISONED, ActionResult.FAILED)
+        return -EHWPOISON
+
+    def _kill(self, page: Page, address: int, flags: Flag, current: Task | None) -> None:
+        """The running task gets BUS_MCEERR_AR; a VMM asked to be told early and gets BUS_MCEERR_AO.
+
+        Any other task hears nothing until it touches the page.
+        """
+        if flags & Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
+            self.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
+        elif page.kind is PageKind.GUEST:
+            self.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AO)
+
+    def soft_offline(self, address: int, carried: int) -> None:
+        """soft_offline_page(): move the contents elsewhere; no task notices."""
+        if carried:
+            self.ledger.move(carried, Account.IN_FLIGHT, Account.CORRECTED)
+        pfn = address >> PAGE_SHIFT
+        page = self.map.page_of(address)
+        if page.kind is PageKind.OUTSIDE or pfn in self.poisoned:
+            return
+        action = ACTIONS[page.kind]
+        if action.result is ActionResult.IGNORED:
+            self._result(pfn, action.page_type, ActionResult.FAILED, soft=1)
+            return
+        self.poisoned[pfn] = False
+        self._taken_away(pfn)
+        self._result(pfn, action.page_type, ActionResult.RECOVERED, soft=1)
+
+    def touched(self, address: int) -> bool:
+        """A task touches an address: True when the page was taken away from it, and it gets a signal."""
+        return self.poisoned.get(address >> PAGE_SHIFT, False)
+
+    def _taken_away(self, pfn: int) -> None:
+        carried = self.ask.forget_page(pfn << PAGE_SHIFT, 1 << PAGE_SHIFT)
+        if carried:
+            self.ledger.move(carried, Account.LATENT, Account.REPORTED)
+
+    def _result(self, pfn: int, page_type: PageType, result: ActionResult, soft: int = 0) -> None:
+        self.ask.publish(PageOfflined, self.level, pfn, page_type, result, soft, self.guest)
+
+    def carried(self) -> int:
+        """Occurrences in the queue; for the accounting check."""
+        return sum(carried for _, _, carried in self.fifo)
+
+
+def _maps(page: Page, task: Task) -> bool:
+    """Whether a task has a page mapped: a vCPU thread its guest's RAM, an ordinary task the tasks' pages."""
+    return page.owner == task.owner if page.kind is PageKind.GUEST else task.owner == -1
+
+
+def send_sigbus(
+    publish: Callable[..., None], level: Level, guest: int, page: Page, address: int, code: SignalCode
+) -> None:
+    """Publish a SIGBUS for a page: to the VMM when it is a guest's RAM, else to an application."""
+    receiver = Receiver.VMM if page.kind is PageKind.GUEST else Receiver.APPLICATION
+    subject = page.owner if receiver is Receiver.VMM else guest
+    publish(
+        SignalSent, level, receiver, Signal.SIGBUS, code, user_address(page, address), address_lsb(page), subject
+    )

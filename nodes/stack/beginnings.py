@@ -1,0 +1,82 @@
+"""Beginnings without a fault: one level alone, as a tester sees it.
+
+A block that firmware presents, a syndrome that appears, a barrier: they start at the level they name, without the
+floors below.
+"""
+
+from nodes.apei.source import LOST_AS, ErrorSource, Written
+from nodes.events import NO_GUEST, Level, OsNotified, RecordLost, SeaTaken, SErrorTaken, StatusBlockWritten
+from nodes.hardware.pe import NOTHING
+from nodes.ledger import Account
+from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass
+from nodes.spec.hest import NotificationType
+from nodes.spec.status_block import HEAD_SIZE, block_length
+from nodes.spec.syndrome import ISS_MASK, abort_esr, disr_to_esr, exception_class
+from nodes.stack.machine import Machine
+
+
+def present_block(machine: Machine, block: bytes, source_id: int, guest: int, el: int) -> None:
+    """The host's firmware presents a block to its kernel; bytes behind its end read as 0."""
+    ledger = machine.ledger
+    ledger.inject()
+    source = source_of(machine, source_id)
+    block = block.ljust(HEAD_SIZE, b"\0")
+    block = block.ljust(min(block_length(block), source.block_size), b"\0")
+    written = source.write(block, 1)
+    if written is not Written.WRITTEN:
+        ledger.move(1, Account.IN_FLIGHT, LOST_AS[written])
+        machine.publish(RecordLost, Level.EL3, source_id, LOST_AS[written])
+        return
+    machine.publish(StatusBlockWritten, Level.EL3, source_id, source.notification, block)
+    if source.notification is not NotificationType.POLLED:
+        machine.publish(OsNotified, Level.EL3, source_id, source.notification, source.vector)
+    if source.notification is NotificationType.SEA:
+        ec = ExceptionClass.DABT_CURRENT if guest == NO_GUEST and el else ExceptionClass.DABT_LOWER
+        machine.sea_at_el2(guest, el, abort_esr(ec))
+    else:
+        machine.notify_os(source)
+
+
+def source_of(machine: Machine, source_id: int) -> ErrorSource:
+    """An error source of the host; a further one of the same kind where its HEST has no such id."""
+    for source in machine.sources:
+        if source.source_id == source_id:
+            return source
+    first = machine.sources[0]
+    source = ErrorSource(source_id, first.notification, vector=first.vector, block_size=first.block_size)
+    machine.sources = machine.kernel.sources = (*machine.sources, source)
+    return source
+
+
+def pend_serror(machine: Machine, esr: int, guest: int, el: int, pe: int, target_el: int) -> None:
+    """A physical SError or abort with this syndrome: as it is routed, or straight to EL2 (``target_el`` 2)."""
+    machine.ledger.inject()
+    state = machine.board.pe_of(pe)
+    state.run(guest, el)
+    abort = exception_class(esr) in ABORT_CLASSES
+    if target_el != 2 and not abort:
+        machine.board.pend_serror(pe, esr & ISS_MASK, NOTHING, 1)
+        return
+    if abort:
+        machine.publish(SeaTaken, pe, state.el, 2, esr, 0, state.guest)
+        machine.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
+        machine.sea_at_el2(state.guest, state.el, esr)
+    else:
+        machine.publish(SErrorTaken, pe, state.el, 2, esr, state.guest)
+        machine.serror_at_el2(state.guest, esr, NOTHING, 1)
+
+
+def barrier(machine: Machine, guest: int, pe: int) -> None:
+    """ESB: of a guest, or of the host on a PE. KVM and the kernel read DISR_EL1 after it and judge it."""
+    if guest != NO_GUEST:
+        if machine.guests.alive(guest):
+            state = machine.guests.guest_of(guest)
+            carried = machine.guests.kvm.barrier(state.vcpu)
+            if carried:
+                state.kernel.serror_deferred(carried)
+        return
+    state_of_pe = machine.board.pe_of(pe)
+    node, carried = state_of_pe.pending_node, state_of_pe.carried
+    disr = machine.board.barrier(pe)
+    if disr:
+        machine.serror_at_el2(state_of_pe.guest, disr_to_esr(disr), node, carried)

@@ -1,0 +1,306 @@
+"""The guests of one host: KVM, each guest's VMM, firmware and kernel, wired to one another.
+
+A guest exists once something concerns it. One that is gone stays so until it is started again, by command or after
+the restart time.
+"""
+
+from typing import Final, Protocol
+
+from nodes.apei.source import ErrorSource
+from nodes.events import Event, GuestReset, GuestStarted, GuestStopped, SignalCode
+from nodes.guest.kernel import GuestKernel
+from nodes.guest.uefi import NO_FIRMWARE, Booted
+from nodes.hypervisor.kvm import Kvm, Vcpu
+from nodes.hypervisor.vmm import SEA_SOURCE, Vmm
+from nodes.ledger import Account, Ledger
+from nodes.linux.versions import BEHAVIOUR
+from nodes.policy import RecordDelivery, RecordLocation
+from nodes.stack.platform import Platform
+from nodes.stack.timers import Timer
+
+SIGBUS_NS: Final = 30_000  # from the signal to QEMU's handler; assumed
+REBOOT_NS: Final = 30_000_000_000  # panic=30 on every kernel; assumed
+RESTART_NS: Final = 60_000_000_000  # a VM that ended is started again; assumed
+_TWO_SIGBUS: Final = "a second SIGBUS before the first was processed"
+
+
+class Neighbours(Protocol):
+    """What the guests ask of their host."""
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns."""
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+
+    def set_timer(self, delay_ns: int, timer: Timer, first: int = 0, second: int = 0, third: int = 0) -> None:
+        """Come back later."""
+
+    def host_panics(self) -> None:
+        """KVM asked the classifier, and it panicked the host's kernel."""
+
+    def guest_went_on(self, guest: int) -> None:
+        """A guest's task goes on after an abort: it may touch the same place again."""
+
+    def guest_lost_task(self, guest: int) -> None:
+        """The task that ran in a guest is gone, or the guest is."""
+
+
+class Guest:
+    """One virtual machine."""
+
+    __slots__ = ("booted", "kernel", "vcpu", "vmm")
+
+    def __init__(self, vcpu: Vcpu, vmm: Vmm, kernel: GuestKernel, booted: Booted) -> None:
+        self.vcpu = vcpu
+        self.vmm = vmm
+        self.kernel = kernel
+        self.booted = booted
+
+
+class Guests:
+    """All guests of one host. ``ledger`` counts what their hypervisor took to them."""
+
+    __slots__ = ("ask", "firmware_withdrawn", "gone", "guests", "kvm", "ledger", "platform", "stopped")
+
+    def __init__(self, ask: Neighbours, platform: Platform) -> None:
+        self.ask = ask
+        self.ledger = Ledger()
+        self.guests: dict[int, Guest] = {}
+        self.gone: set[int] = set()
+        self.stopped: set[int] = set()  # on purpose: not started again by itself
+        self.firmware_withdrawn: set[int] = set()  # guests that boot without UEFI
+        self.set_platform(platform)
+
+    def set_platform(self, platform: Platform) -> None:
+        """The host's switches changed: guests that start from now on follow the new ones."""
+        self.platform = platform
+        behaviour = BEHAVIOUR[platform.switches.kernel]
+        self.kvm = Kvm(self, self.ledger, behaviour, platform.switches.virtual_syndrome)
+
+    @property
+    def now(self) -> int:
+        """Virtual time, ns."""
+        return self.ask.now
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+        self.ask.publish(kind, *fields)
+
+    def alive(self, guest: int) -> bool:
+        """Whether a guest runs: its VM has not ended and its kernel has not panicked."""
+        if guest in self.gone or not 0 <= guest < self.platform.shape.guests:
+            return False
+        state = self.guests.get(guest)
+        return state is None or not state.kernel.down
+
+    def guest_of(self, guest: int) -> Guest:
+        """A running guest, made when something first concerns it."""
+        state = self.guests.get(guest)
+        if state is None:
+            state = self.guests[guest] = self._new(guest)
+        return state
+
+    def _new(self, guest: int) -> Guest:
+        switches = self.platform.switches
+        booted = NO_FIRMWARE if guest in self.firmware_withdrawn else self.platform.firmware
+        vmm = Vmm(self, self.ledger, guest, self.platform.qemu, switches.record_delivery)
+        vmm.has_ghes = booted.knows_errors
+        kernel = GuestKernel(self, self.ledger, self.platform.guest_config, guest)
+        return Guest(Vcpu(guest), vmm, kernel, booted)
+
+    def vmm_signalled(self, guest: int, ipa: int, code: SignalCode) -> None:
+        """A VMM got SIGBUS. The slot of the vCPU thread holds one."""
+        if not self.alive(guest):
+            return
+        vmm = self.guest_of(guest).vmm
+        if code == SignalCode.BUS_MCEERR_AR:
+            if vmm.busy:
+                vmm.exit(_TWO_SIGBUS)
+                return
+            vmm.busy = 1
+        self.ask.set_timer(SIGBUS_NS, Timer.VMM_SIGBUS, guest, ipa, code)
+
+    def vmm_sigbus(self, guest: int, ipa: int, code: int) -> None:
+        """The VMM's handler runs."""
+        if not self.alive(guest):
+            return
+        vmm = self.guest_of(guest).vmm
+        if code == SignalCode.BUS_MCEERR_AR:
+            if not vmm.busy:
+                return  # it was for a VM that has ended since
+            vmm.busy = 0
+        vmm.sigbus(ipa, code)
+
+    def vmm_killed(self, guest: int) -> None:
+        """A VMM got a signal that it does not survive."""
+        if self.alive(guest):
+            self.guest_of(guest).vmm.exit("SIGBUS without an address: raised again")
+
+    def guest_takes_serror(self, vcpu: Vcpu, esr: int, carried: int) -> None:
+        """The guest's kernel runs at its SError vector."""
+        self.guest_of(vcpu.guest).kernel.serror(esr, vcpu.el, carried)
+
+    def guest_takes_abort(self, vcpu: Vcpu) -> None:
+        """The guest takes an abort that user space asked KVM for."""
+        self.guest_of(vcpu.guest).kernel.plain_abort(vcpu.el)
+        self.ask.guest_lost_task(vcpu.guest)
+
+    def guest_takes_vmm_abort(self, guest: int) -> None:
+        """The guest takes a synchronous external abort whose registers QEMU wrote."""
+        state = self.guest_of(guest)
+        vcpu, kernel, vmm = state.vcpu, state.kernel, state.vmm
+        if vmm.delivery is RecordDelivery.ON_DEMAND:
+            deadline = kernel.calling
+            if not kernel.abort_on_demand(vcpu.el, masked=vcpu.masked):
+                vmm.queue.pop()
+                kernel.lose_call(
+                    SEA_SOURCE, Account.LOST_DEADLINE_EXPIRED if deadline else Account.LOST_CALL_DENIED
+                )
+            return
+        if kernel.abort(vcpu.el, vmm.source(SEA_SOURCE)):
+            self.ask.guest_went_on(guest)
+
+    def notify_guest(self, guest: int, source: ErrorSource) -> None:
+        """An interrupt tells the guest's kernel of a source."""
+        self.guest_of(guest).kernel.notified(source)
+
+    def guest_failure_work_later(self, guest: int, delay_ns: int) -> None:
+        """Run a guest's memory_failure worker soon."""
+        self.ask.set_timer(delay_ns, Timer.GUEST_FAILURE, guest)
+
+    def guest_call_later(self, guest: int, delay_ns: int) -> None:
+        """A call of a guest's firmware returns soon."""
+        self.ask.set_timer(delay_ns, Timer.GUEST_CALL, guest)
+
+    def call_returned(self, guest: int) -> None:
+        """The call brings every block that waits (on demand)."""
+        state = self.guests.get(guest)
+        if state is None or not state.kernel.calling:
+            return
+        blocks, state.vmm.queue = state.vmm.queue, []
+        state.kernel.call_returned(blocks)
+        self.ask.guest_went_on(guest)
+
+    def failure_work(self, guest: int) -> None:
+        """A guest's memory_failure worker."""
+        state = self.guests.get(guest)
+        if state is not None:
+            state.kernel.failure_work()
+
+    def host_panics(self) -> None:
+        """KVM asked the classifier, and it panicked."""
+        self.ask.host_panics()
+
+    def set_context(self, guest: int, *, el: int, masked: bool, acknowledges: bool) -> None:
+        """What runs in a guest changes; an SError that waited for PSTATE.A may be taken now."""
+        if not self.alive(guest):
+            return
+        state = self.guest_of(guest)
+        state.vcpu.el, state.vcpu.masked = min(el, 1), masked
+        state.kernel.acknowledges = acknowledges
+        self.kvm.enter(state.vcpu)
+
+    def guest_down(self, guest: int) -> None:
+        """A guest's kernel panicked: it reboots after its panic time."""
+        self.ask.guest_lost_task(guest)
+        self.ask.set_timer(REBOOT_NS, Timer.GUEST_REBOOT, guest)
+
+    def vm_exited(self, guest: int) -> None:
+        """A VM's process ended: what was on its way to the guest is lost; it is started again later."""
+        self._drop(guest)
+        self.gone.add(guest)
+        self.ask.set_timer(RESTART_NS, Timer.GUEST_RESTART, guest)
+
+    def _drop(self, guest: int) -> None:
+        state = self.guests.pop(guest, None)
+        self.ask.guest_lost_task(guest)
+        if state is None:
+            return
+        self.ledger.move(state.vcpu.carried, Account.PENDING, Account.LOST_GUEST_GONE)
+        carried = state.vmm.drop() + state.kernel.carried()
+        self.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
+
+    def start(self, guest: int) -> None:
+        """A guest is started if it is gone; its firmware boots and tells where its tables lie."""
+        if guest not in self.gone:
+            return
+        self.gone.discard(guest)
+        self.stopped.discard(guest)
+        self.publish(GuestStarted, guest, self.guest_of(guest).booted.hest)
+
+    def stop(self, guest: int) -> None:
+        """A guest is stopped on purpose."""
+        if guest in self.gone or not 0 <= guest < self.platform.shape.guests:
+            return
+        self.publish(GuestStopped, guest)
+        self._drop(guest)
+        self.gone.add(guest)
+        self.stopped.add(guest)
+
+    def restart(self, guest: int) -> None:
+        """The restart time of a VM that ended is over."""
+        if guest not in self.stopped:
+            self.start(guest)
+
+    def reboot(self, guest: int) -> None:
+        """The panic time of a guest is over."""
+        state = self.guests.get(guest)
+        if state is not None and state.kernel.down:
+            self.reset(guest)
+
+    def reset(self, guest: int) -> None:
+        """A guest is reset, by command or after a panic: what a reboot clears is cleared."""
+        state = self.guests.get(guest)
+        if state is None:
+            return
+        self.publish(GuestReset, guest)
+        pending = state.vcpu.reset()
+        self.ledger.move(pending, Account.PENDING, Account.LOST_GUEST_GONE)
+        keeps = self.platform.switches.record_location is RecordLocation.MM_COMMUNICATE
+        carried = state.vmm.reset(keeps_blocks=keeps) + state.kernel.reset()
+        self.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
+        self.ask.guest_lost_task(guest)
+        if keeps:
+            self._probe(state)
+        self.publish(GuestStarted, guest, state.booted.hest)
+
+    def _probe(self, state: Guest) -> None:
+        """ghes_probe() of a guest that boots: what stands in its blocks is consumed now."""
+        for source in state.vmm.sources:
+            if state.kernel.acknowledges and not state.kernel.down:
+                state.kernel.running().reader.proc(source)
+
+    def withdraw_firmware(self, guest: int) -> None:
+        """A guest boots without UEFI from now on; one that runs is reset for it."""
+        self.firmware_withdrawn.add(guest)
+        state = self.guests.get(guest)
+        if state is not None:
+            self.reset(guest)
+            state.booted = NO_FIRMWARE
+            state.vmm.has_ghes = False
+
+    def host_gone(self, reason: str) -> None:
+        """The host's kernel panicked, or the host stopped: every guest that was there is gone with it."""
+        for guest in sorted(self.guests):
+            self.guests[guest].vmm.announce_exit(reason)
+            self._drop(guest)
+        self.gone.update(range(self.platform.shape.guests))
+
+    def host_back(self) -> None:
+        """The host has booted: its guests are started again, but for those that were stopped on purpose."""
+        self.gone = set(self.stopped)
+
+    def guest_went_on(self, guest: int) -> None:
+        """A guest's task goes on after an abort."""
+        self.ask.guest_went_on(guest)
+
+    def guest_lost_task(self, guest: int) -> None:
+        """The task that ran in a guest is gone."""
+        self.ask.guest_lost_task(guest)
+
+    def carried(self) -> tuple[int, int]:
+        """Occurrences in flight, and pending; for the accounting check."""
+        in_flight = sum(g.vmm.carried() + g.kernel.carried() for g in self.guests.values())
+        return in_flight, sum(g.vcpu.carried for g in self.guests.values())

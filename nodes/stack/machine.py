@@ -1,0 +1,331 @@
+"""One host: its floors, its clock, its timers, and what each floor asks of the others.
+
+The machine is told the time with every command and every timer. A floor finishes its own state before it asks;
+what takes time goes through a timer of the world outside, which fires it back here.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from nodes.apei.source import ErrorSource
+from nodes.el3.monitor import Entry, Monitor
+from nodes.el3.sources import POLL_INTERVAL_MS, host_sources
+from nodes.events import (
+    NO_GUEST,
+    Event,
+    HostReset,
+    SeaTaken,
+    SErrorTaken,
+    SignalCode,
+)
+from nodes.hardware.board import Board
+from nodes.hardware.pe import NOTHING
+from nodes.hypervisor.kernel import AEST_NS, HOST_TASK, IRQ_WORK_NS, HostKernel
+from nodes.ledger import Account, Ledger
+from nodes.linux.memory_failure import Task
+from nodes.linux.pages import PAGE_SIZE, Page
+from nodes.policy import Aest
+from nodes.spec.hest import NotificationType
+from nodes.stack.guests import REBOOT_NS, Guests
+from nodes.stack.platform import Platform
+from nodes.stack.tasks import Tasks
+from nodes.stack.timers import Timer
+
+WATCHDOG_NS: Final = 10_000_000_000  # from a system that EL3 stopped to its reset; assumed
+POLL_NS: Final = POLL_INTERVAL_MS * 1_000_000
+NS_PER_S: Final = 1_000_000_000
+
+
+class World(Protocol):
+    """What a machine asks of what is outside it."""
+
+    def publish(
+        self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
+    ) -> None:
+        """A fact leaves the host."""
+
+    def set_timer(self, time_ns: int, machine: "Machine", timer: Timer, numbers: tuple[int, int, int]) -> None:
+        """Fire a timer of this machine when its time has come."""
+
+    def timestamp(self, epoch_s: int) -> bytes:
+        """A time in seconds since 1970 as firmware writes it (BCD)."""
+
+
+class Machine:
+    """One host with everything in it."""
+
+    __slots__ = (
+        "board",
+        "down",
+        "epoch_ns",
+        "falls",
+        "guests",
+        "index",
+        "kernel",
+        "ledger",
+        "monitor",
+        "name",
+        "now",
+        "platform",
+        "polling",
+        "sequence",
+        "sources",
+        "tasks",
+        "world",
+    )
+
+    def __init__(self, name: str, index: int, platform: Platform, world: World, *, epoch_ns: int = 0) -> None:
+        self.name = name
+        self.index = index  # place among the hosts: the order of timers that are due at one time
+        self.world = world
+        self.epoch_ns = epoch_ns  # real time of virtual time 0, ns since 1970
+        self.now = 0  # virtual time, ns
+        self.sequence = 0
+        self.ledger = Ledger()
+        self.tasks = Tasks(self)
+        self.polling: set[int] = set()  # source ids whose poll timer is armed
+        self.down = False  # nothing runs above the hardware and EL3
+        self.falls = 0  # how often it went down
+        self.guests = Guests(self, platform)
+        self.board = Board(self, self.ledger, platform.setup)
+        self.set_platform(platform)
+        self.monitor.sdei.boot()
+
+    def set_platform(self, platform: Platform) -> None:
+        """Shape and switches: firmware and the host's kernel are set up anew, the hardware keeps its state."""
+        self.platform = platform
+        self.board.setup = platform.setup
+        self.sources = host_sources(platform.switches.notification)
+        self.monitor = Monitor(self, self.board, self.ledger, platform.switches, self.sources)
+        self.kernel = HostKernel(self, self.board, self.ledger, platform.host_config, self.sources)
+        self.kernel.aest = platform.switches.aest
+        self.guests.set_platform(platform)
+
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+        self.sequence += 1
+        self.world.publish(kind, self.name, self.sequence, self.now, fields)
+
+    def set_timer(self, delay_ns: int, timer: Timer, first: int = 0, second: int = 0, third: int = 0) -> None:
+        """Come back later."""
+        self.world.set_timer(self.now + delay_ns, self, timer, (first, second, third))
+
+    def timestamp(self) -> bytes:
+        """The time of day, BCD."""
+        return self.world.timestamp((self.epoch_ns + self.now) // NS_PER_S)
+
+    def fire(self, time_ns: int, timer: Timer, numbers: tuple[int, int, int]) -> None:
+        """A timer is due."""
+        self.now = time_ns
+        _TIMERS[timer](self, *numbers)
+
+    def ras_interrupt(self, node: int) -> None:
+        """A RAS node interrupts: EL3 where it handles errors first, else the host's kernel."""
+        if self.platform.firmware_first:
+            if not self.monitor.stopped:
+                self.monitor.interrupt(node)
+        elif not self.down:
+            self.set_timer(AEST_NS, Timer.AEST, node)
+
+    def countdown(self, node: int, ticks: int) -> None:
+        """An injection countdown began; a tick is a nanosecond."""
+        self.set_timer(ticks, Timer.COUNTDOWN, node)
+
+    def serror_taken(self, pe: int, target: int, esr: int, node: int, carried: int) -> None:
+        """A PE took a physical SError."""
+        state = self.board.pe_of(pe)
+        self.publish(SErrorTaken, pe, state.el, target, esr, state.guest)
+        if target == 3:
+            self._end(NOTHING, carried, Account.REPORTED)
+            self.monitor.take(pe, esr)
+        else:
+            self.serror_at_el2(state.guest, esr, node, carried)
+
+    def serror_at_el2(self, guest: int, esr: int, node: int, carried: int) -> None:
+        """An SError was taken to EL2: KVM's while a guest ran, else the kernel's own.
+
+        A record that the AEST driver will read stays where it is.
+        """
+        if guest != NO_GUEST and self.guests.alive(guest):
+            swallowed = not self.guests.kvm.guest_serror(self.guests.guest_of(guest).vcpu, esr) and not self.down
+        else:
+            swallowed = self.kernel.serror(esr)
+        if node == NOTHING or self.down or self.platform.switches.aest is Aest.NONE:
+            self._end(node, carried, Account.SWALLOWED if swallowed else Account.REPORTED)
+
+    def _end(self, node: int, carried: int, account: Account) -> None:
+        """What an exception and its record carry ends."""
+        self.ledger.move(carried, Account.IN_FLIGHT, account)
+        self.board.take_carried(node, account)
+
+    def sea_taken(self, pe: int, target: int, esr: int, address: int, node: int) -> None:
+        """A PE took a synchronous external abort for a physical address."""
+        state = self.board.pe_of(pe)
+        far = self.platform.virtual_address(state.guest, address)
+        self.publish(SeaTaken, pe, state.el, target, esr, far, state.guest)
+        self.tasks.met_error(state.guest, address, state.el, pe)
+        if target == 3:
+            self.monitor.take(pe, esr, far)
+        else:
+            self.sea_at_el2(state.guest, state.el, esr)
+            if self.platform.switches.aest is Aest.NONE:
+                self._end(node, 0, Account.REPORTED)
+
+    def sea_at_el2(self, guest: int, el: int, esr: int) -> None:
+        """An abort was taken to EL2: APEI may claim it; KVM gives an unclaimed one to its guest as an SError."""
+        if guest == NO_GUEST:
+            self.kernel.sea(esr, HOST_TASK if el == 0 else None)
+            return
+        if not self.guests.alive(guest) or self.down:
+            return
+        thread = Task(owner=guest)
+        if self.kernel.claim_sea(thread):
+            self.kernel.linux.return_to_user(thread)
+        elif not self.down:
+            self.guests.kvm.guest_sea_unclaimed(self.guests.guest_of(guest).vcpu)
+
+    def guest_went_on(self, guest: int) -> None:
+        """A guest's task goes on after an abort: it touches the same place again."""
+        self.tasks.went_on(guest)
+
+    def guest_lost_task(self, guest: int) -> None:
+        """The task that ran in a guest is gone, or the guest is."""
+        self.tasks.gone(guest)
+
+    def enter_later(self, pe: int, delay_ns: int) -> None:
+        """Look at the exception of a PE soon."""
+        self.set_timer(delay_ns, Timer.EL3_ENTERED, pe)
+
+    def called_later(self, pe: int, delay_ns: int) -> None:
+        """The MM partition returns soon."""
+        self.set_timer(delay_ns, Timer.EL3_CALLED, pe)
+
+    def notify_os(self, source: ErrorSource) -> None:
+        """The operating system's handler runs."""
+        self.kernel.notified(source)
+        if source.notification is NotificationType.SDEI:
+            self.set_timer(IRQ_WORK_NS, Timer.SDEI_DONE)
+
+    def sdei_done(self) -> None:
+        """The SDEI handler completes, and what it queued is processed."""
+        if self.monitor.sdei.running:
+            self.monitor.sdei.complete()
+        self.kernel.irq_work()
+
+    def inject_sea(self, pe: int, entry: Entry) -> None:
+        """EL3 makes the lower level take the abort that EL3 took."""
+        self.publish(SeaTaken, pe, entry.el, 2, entry.esr, entry.far, entry.guest)
+        self.sea_at_el2(entry.guest, entry.el, entry.esr)
+
+    def system_stopped(self, reason: str) -> None:
+        """EL3 stopped the system: the watchdog will reset it."""
+        self._fall(reason, WATCHDOG_NS)
+
+    def host_irq_work_later(self, delay_ns: int) -> None:
+        """Run irq_work soon."""
+        self.set_timer(delay_ns, Timer.SDEI_DONE)
+
+    def host_failure_work_later(self, delay_ns: int) -> None:
+        """Run memory_failure's worker soon."""
+        self.set_timer(delay_ns, Timer.HOST_FAILURE)
+
+    def poll_later(self, source_id: int) -> None:
+        """Look at a polled source at its next interval; the timer is armed only while a block waits."""
+        if source_id not in self.polling:
+            self.polling.add(source_id)
+            self.set_timer(POLL_NS - self.now % POLL_NS, Timer.POLL, source_id)
+
+    def poll(self, source_id: int) -> None:
+        """The poll timer of a source."""
+        self.polling.discard(source_id)
+        self.kernel.poll(source_id)
+
+    def vmm_signalled(self, page: Page, address: int, code: SignalCode) -> None:
+        """A VMM got SIGBUS for a page of its guest."""
+        self.guests.vmm_signalled(page.owner, self.platform.ipa_of(address) & ~(PAGE_SIZE - 1), code)
+
+    def task_signalled(self) -> None:
+        """A task of the host got a signal for an error that it met."""
+        self.tasks.gone(NO_GUEST)
+
+    def vmm_killed(self, guest: int) -> None:
+        """A VMM got a signal that it does not survive."""
+        self.guests.vmm_killed(guest)
+
+    def host_down(self) -> None:
+        """The host's kernel panicked: it reboots after its panic time."""
+        self._fall("the host's kernel panicked", REBOOT_NS)
+
+    def host_panics(self) -> None:
+        """KVM's classifier panicked the host's kernel."""
+        self.kernel.serror_panic()
+
+    def _fall(self, reason: str, delay_ns: int) -> None:
+        """Nothing runs above the hardware any more, until the host is reset."""
+        if self.down:
+            return
+        self.down = self.kernel.down = True
+        self.falls += 1
+        self.monitor.sdei.masked = True
+        self.tasks.clear()
+        self.guests.host_gone(reason)
+        self.set_timer(delay_ns, Timer.HOST_REBOOT, self.falls)
+
+    def reboot(self, fall: int) -> None:
+        """The panic time or the watchdog is over."""
+        if self.down and fall == self.falls:
+            self.reset(cold=False, reason="watchdog" if self.monitor.stopped else "panic")
+
+    def reset(self, *, cold: bool, reason: str) -> None:
+        """The host is reset and boots: records survive an Error Recovery reset and are told by BERT."""
+        self.publish(HostReset, reason, int(cold))
+        self.guests.host_gone("the host was reset")
+        self.tasks.clear()
+        self.polling.clear()
+        lost = self.kernel.carried() + self.monitor.reset()
+        if cold:
+            lost += self._clear_sources()
+        self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
+        self.board.lose_power(cold=cold)
+        self._boot()
+
+    def _clear_sources(self) -> int:
+        """Firmware sets its sources up anew; returns what their blocks carried."""
+        carried = sum(source.take_carried() for source in self.sources)
+        for source in self.sources:
+            source.initialise()
+        return carried
+
+    def _boot(self) -> None:
+        self.down = False
+        self.monitor.tell_boot_errors()
+        self.monitor.sdei.boot()
+        self.guests.host_back()
+        self.kernel.boot()
+
+    def change_platform(self, platform: Platform) -> None:
+        """Other switches: firmware and kernels are exchanged, which takes a reset."""
+        self.reset(cold=False, reason="the switches changed")
+        lost = self.kernel.carried() + self.monitor.carried() + self._clear_sources()
+        self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
+        self.set_platform(platform)
+        self.monitor.sdei.boot()
+        self.down = False
+
+
+_TIMERS: Final[dict[Timer, Callable[..., None]]] = {
+    Timer.EL3_ENTERED: lambda machine, pe, *_: machine.monitor.entered(pe),
+    Timer.EL3_CALLED: lambda machine, pe, *_: machine.monitor.called(pe),
+    Timer.SDEI_DONE: lambda machine, *_: machine.sdei_done(),
+    Timer.HOST_FAILURE: lambda machine, *_: machine.kernel.failure_work(),
+    Timer.AEST: lambda machine, node, *_: machine.kernel.ras_interrupt(node),
+    Timer.POLL: lambda machine, source_id, *_: machine.poll(source_id),
+    Timer.COUNTDOWN: lambda machine, node, *_: machine.board.countdown_over(node),
+    Timer.RETRY: lambda machine, guest, touches, _: machine.tasks.retry(guest, touches),
+    Timer.VMM_SIGBUS: lambda machine, guest, ipa, code: machine.guests.vmm_sigbus(guest, ipa, code),
+    Timer.GUEST_FAILURE: lambda machine, guest, *_: machine.guests.failure_work(guest),
+    Timer.GUEST_CALL: lambda machine, guest, *_: machine.guests.call_returned(guest),
+    Timer.GUEST_REBOOT: lambda machine, guest, *_: machine.guests.reboot(guest),
+    Timer.GUEST_RESTART: lambda machine, guest, *_: machine.guests.restart(guest),
+    Timer.HOST_REBOOT: lambda machine, fall, *_: machine.reboot(fall),
+}

@@ -88,7 +88,9 @@ def layout(size: int) -> Callable[[type[L]], type[L]]:
         names = declared.__struct_fields__
         declared.wire = {name: hints[name].__metadata__[0].code for name in names}
         declared.codec = struct.Struct("<" + "".join(declared.wire.values()))
-        declared.values = attrgetter(*names)
+        declared.values = (
+            attrgetter(*names) if len(names) > 1 else lambda structure: (getattr(structure, names[0]),)
+        )
         assert declared.codec.size == size, f"{declared.__name__}: {declared.codec.size} != {size} bytes"
         unknown = set(declared.valid_bits) - set(names)
         assert not unknown, f"{declared.__name__}: validity bits of no field: {unknown}"

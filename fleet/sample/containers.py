@@ -19,6 +19,7 @@ from nodes.spec.cper import (
     SectionOf,
     record_of,
 )
+from nodes.spec.sections import BY_GUID
 from nodes.spec.severity import Severity, ghes_severity
 from nodes.spec.status_block import (
     ENTRY_COUNT_SHIFT,
@@ -34,6 +35,7 @@ from nodes.spec.status_block import (
 SECTIONS_MAX: Final = 4  # of one block or record
 RAW_SIZE_MAX: Final = 64  # bytes
 SPARE_SIZE_MAX: Final = 64  # bytes behind the last section of a record
+_DECODED: Final = tuple(kind for kind in SECTIONS if kind.section_type in BY_GUID)
 _REVISIONS: Final = (ENTRY_REVISION, ENTRY_REVISION, 0x0301, 0x0201, 0x0100)  # of data entries
 _RECORD_REVISIONS: Final = (0x0101, 0x0100, 0x0000)
 _GUID_SIZE: Final = 16  # bytes
@@ -46,7 +48,8 @@ def worst(severities: tuple[int, ...]) -> int:
 
 def kinds_of(stream: Stream, index: int) -> tuple[BodyKind, ...]:
     """The kinds of a sample's sections."""
-    others = (stream.one_of(SECTIONS) for _ in range(stream.one_of((0, 0, 1, SECTIONS_MAX - 1))))
+    count = stream.one_of((0, 0, 1, SECTIONS_MAX - 1))
+    others = (stream.one_of(_DECODED if stream.chance(3, 4) else SECTIONS) for _ in range(count))
     return (SECTIONS[index % len(SECTIONS)], *others)
 
 

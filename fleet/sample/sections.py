@@ -66,7 +66,7 @@ from nodes.spec.sections import OTHER_NAMES
 UNKNOWN_SIZE_MAX: Final = 300  # bytes of a section that nobody knows
 CXL_PROTOCOL_GUID: Final = guid("80b9efb4-52b5-4de3-a777-68784b771048")
 _ERRORS_MAX: Final = 4  # of one ARM section
-_CONTEXTS_MAX: Final = 3
+_CONTEXTS_MAX: Final = 4
 _RECORDS_MAX: Final = 4  # of one Arm RAS section
 _TAIL_MAX: Final = 40  # bytes behind a section
 _MEMORY_EXTRA: Final = (VALID_ROW_EXTENDED, VALID_BANK_GROUP, VALID_BANK_ADDRESS, VALID_CHIP_ID)

@@ -16,7 +16,7 @@ HELP: Final = """Show a value as fields with their meaning.
 
 VALUE is hex: 0x411, plain bytes with or without spaces, or the text of xxd, hexdump or od; or a FILE with bytes
 or such text; or - for standard input. KIND is guessed where it can be: bytes by their signature, else they are a
-status block; a number is taken for ESR_ELx when its exception class is one that occurs.
+status block; a number is taken for ESR_ELx when its class is that of an SError or an abort.
 
 \b
 Syndromes   esr disr vdisr vsesr

@@ -1,7 +1,7 @@
 """What can be decoded: one table, kind to view.
 
 A kind takes a number (a register) or bytes (a structure). Where no kind is given, bytes are known by their
-signature, a number by its exception class; the rest has to be named.
+signature, a number for ESR_ELx by the class of an SError or an abort; the rest has to be named.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from fleet.decode.registers import PLAIN, addr_view, fr_view, misc0_view, status
 from fleet.decode.syndromes import disr_view, esr_view, vdisr_view, vsesr_view
 from fleet.decode.tables import aest_view, bert_view, hest_view
 from fleet.decode.view import View
-from nodes.spec.aarch64 import ExceptionClass
+from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass
 from nodes.spec.arm_ras_section import ARM_RAS_GUID
 from nodes.spec.arm_section import ARM_GUID, Dialect
 from nodes.spec.cper import NOTIFICATION_GUIDS
@@ -135,6 +135,7 @@ KINDS: Final[dict[str, Kind]] = {
     "aest": _octets("AEST", aest_view),
     "bert": _octets("BERT", bert_view),
 }
+_LIKELY_CLASSES: Final = ABORT_CLASSES | {ExceptionClass.SERROR}  # no valid ERR<n>STATUS looks so
 SIGNATURES: Final = {b"CPER": "cper", b"HEST": "hest", b"AEST": "aest", b"BERT": "bert"}
 
 
@@ -144,8 +145,7 @@ def guess(content: bytes) -> str:
         return "guid"
     if is_number(content):
         value = number_of(content)
-        ec = exception_class(value)
-        if value >> 32 or not ec or ec not in ExceptionClass._value2member_map_:
+        if value >> 32 or exception_class(value) not in _LIKELY_CLASSES:
             raise Unclear(f"{value:#x} is no likely ESR_ELx: name the kind of register")
         return "esr"
     return SIGNATURES.get(octets_of(content)[:4], "block")

@@ -123,7 +123,7 @@ def information_view(word: int, kind: ErrorKind) -> View:
         view.add("vendor", hex_of(word), says="defined by the vendor")
         return view
     register = ErrorInformation(word)
-    view.add("valid", register.VALID, text=hex_of(register.VALID), says="validity bits")
+    view.add("valid", register.VALID, says="validity bits")
     count = len(INFORMATION_FIELDS) if kind is ErrorKind.BUS else COMMON_FIELD_COUNT
     for bit in range(count):
         if word >> bit & 1:

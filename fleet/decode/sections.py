@@ -148,12 +148,11 @@ FIRMWARE: Final = (*FIRMWARE_OLD, Show("record_guid", "guid", Form.GUID, says="u
 # Validity bits that stand for a part of a field.
 _PARTS: Final = {18: "row_extended", 19: "bank_group", 20: "bank_address", 21: "chip_id"}
 _PARTS2: Final = {20: "bank_group", 21: "bank_address"}
-_NO_VALIDITY: Final = -1  # every field counts as valid
 
 
-def _section_view(title: str, section: Layout, table: Sequence[Show], valid: int = _NO_VALIDITY) -> View:
+def _section_view(title: str, section: Layout, table: Sequence[Show], valid: int | None = None) -> View:
     view = View(title)
-    if valid != _NO_VALIDITY:
+    if valid is not None:
         view.add("validation", hex_of(valid))
         view.fields["valid"] = valid_names(section, table, valid)
     add_fields(view, section, table, valid=valid)

@@ -38,10 +38,10 @@ class View:
     rows: list[Row] = field(default_factory=list)
     parts: list["View"] = field(default_factory=list)
 
-    def add(self, name: str, value: Json, *, text: str = "", word: str = "", says: str = "") -> None:
-        """One fact, in JSON and for a reader; ``text`` where a reader shall see another value."""
+    def add(self, name: str, value: Json, *, word: str = "", says: str = "") -> None:
+        """One fact, in JSON and for a reader."""
         self.fields[name] = value
-        self.rows.append(Row(name, text or shown(value), word, says))
+        self.rows.append(Row(name, shown(value), word, says))
 
     def tell(self, name: str, prose: str) -> None:
         """One fact in words."""

@@ -90,7 +90,8 @@ def dmesg(block: bytes, kernel: Kernel, *, source_id: int | None = None, sequenc
     memory = Memory(block)
     try:
         for number, entry in enumerate(entries):
-            _print_entry(log, memory, entry, number, SECTIONS[kernel])
+            _print_head(log, memory, entry, number)
+            _print_section(log, memory, entry, SECTIONS[kernel])
     except Fault:
         pass
     return log.lines
@@ -102,7 +103,7 @@ def severity_name(severity: int) -> str:
     return SEVERITIES[low] if low < len(SEVERITIES) else "unknown"
 
 
-def _print_entry(log: Log, memory: Memory, entry: Entry, number: int, sections: dict[bytes, Printed]) -> None:
+def _print_head(log: Log, memory: Memory, entry: Entry, number: int) -> None:
     head = DataEntryHead.decode(memory.read(entry.offset, DataEntryHead.codec.size))
     if entry.revision >> 8 >= _WITH_TIMESTAMP and entry.validation_bits & EntryValid.TIMESTAMP:
         log.say(_ENTRY_INDENT, timestamp_line(head.timestamp))
@@ -111,11 +112,14 @@ def _print_entry(log: Log, memory: Memory, entry: Entry, number: int, sections: 
         log.say(_ENTRY_INDENT, f"fru_id: {guid_text(head.fru_id)}")
     if entry.validation_bits & EntryValid.FRU_TEXT:
         log.say(_ENTRY_INDENT, f"fru_text: {head.fru_text.split(bytes(1), 1)[0].decode('latin-1')}")
+
+
+def _print_section(log: Log, memory: Memory, entry: Entry, sections: dict[bytes, Printed]) -> None:
     printed = sections.get(entry.section_type)
     if printed is None:
         log.say(_SECTION_INDENT, f"section type: unknown, {guid_text(entry.section_type)}")
         log.say(_SECTION_INDENT, f"section length: {entry.body_length:#x}")
-        log.dump(_SECTION_INDENT, memory, entry.body_offset, entry.body_length, text=True)
+        log.dump_with_text(_SECTION_INDENT, memory.span(entry.body_offset, entry.body_length))
         return
     log.say(_SECTION_INDENT, f"section_type: {printed.name}")
     if entry.body_length < printed.size_min:

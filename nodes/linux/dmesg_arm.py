@@ -139,7 +139,7 @@ def print_arm(log: Log, memory: Memory, entry: Entry) -> None:
         left -= size
     if left > 0:
         log.say(_INDENT, f"Vendor specific error info has {left} bytes:")
-        log.dump(_PART_INDENT, memory, at, left, text=True)
+        log.dump_with_text(_PART_INDENT, memory.span(at, left))
 
 
 def _say_refused(log: Log, header: ArmHeader, body_length: int, how: str) -> None:
@@ -217,5 +217,5 @@ def _say_context(log: Log, memory: Memory, at: int, number: int, left: int) -> i
         log.say(_PART_INDENT, f"Invalid context type: {kind} (max: {len(CONTEXTS) - 1})")
         return 0
     log.say(_PART_INDENT, f"register context type: {CONTEXTS[kind]}")
-    log.dump(_PART_INDENT, memory, at + CONTEXT_HEAD_SIZE, array_size, text=False)
+    log.dump(_PART_INDENT, memory.span(at + CONTEXT_HEAD_SIZE, array_size))
     return size

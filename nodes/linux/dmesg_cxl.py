@@ -10,7 +10,7 @@ from typing import Final
 
 from nodes.linux.dmesg_sections import named
 from nodes.linux.estatus import Entry
-from nodes.linux.printk import Log, Memory
+from nodes.linux.printk import Log, Memory, Span
 from nodes.spec.layout import Layout, Octets2, Octets4, Octets7, Octets8, Octets60, layout, u8, u16, u32, u64
 from nodes.spec.platform_sections import PCIE_SLOT_SHIFT
 
@@ -114,12 +114,12 @@ def print_cxl_protocol(log: Log, memory: Memory, entry: Entry) -> None:
     if valid & 1 << 3 and section.agent_type in _WITH_SERIAL:
         log.say(_INDENT, f"lower_dw: 0x{section.serial_low:08x}, upper_dw: 0x{section.serial_high:08x}")
     if valid & 1 << 4 and section.agent_type in _WITH_PCI_ADDRESS:
-        log.dump(_DUMP_INDENT, Memory(section.capability), 0, len(section.capability), text=False)
+        log.dump(_DUMP_INDENT, Span(section.capability, faults=False))
     end = entry.body_offset + CXL_PROTOCOL_SIZE
     if valid & 1 << 5:
         log.say(_INDENT, f"DVSEC length: 0x{section.dvsec_length:04x}")
         log.say(_INDENT, "CXL DVSEC:")
-        log.dump(_DUMP_INDENT, memory, end, section.dvsec_length, text=False)
+        log.dump(_DUMP_INDENT, memory.span(end, section.dvsec_length))
     if valid & 1 << 6:
         log.say(_INDENT, f"Error log length: 0x{section.error_log_length:04x}")
         _say_error_log(log, memory, end + section.dvsec_length)
@@ -153,4 +153,4 @@ def _say_error_log(log: Log, memory: Memory, at: int) -> None:
     log.say(_INDENT, f"cxl_ras_cor_mask: 0x{ras.correctable_mask:08x}")
     log.say(_INDENT, f"cap_control: 0x{ras.control:08x}")
     log.say(_INDENT, "Header Log Registers:")
-    log.dump(_DUMP_INDENT, memory, at + size, _HEADER_LOG_SIZE, text=False)
+    log.dump(_DUMP_INDENT, memory.span(at + size, _HEADER_LOG_SIZE))

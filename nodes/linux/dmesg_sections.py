@@ -287,4 +287,4 @@ def print_firmware(log: Log, memory: Memory, entry: Entry) -> None:
     if left < 0:
         log.say(_INDENT, f"error section length is too small: offset={size}, length={entry.body_length}")
     else:
-        log.dump(_INDENT, memory, entry.body_offset + size, left, text=True)
+        log.dump_with_text(_INDENT, memory.span(entry.body_offset + size, left))

@@ -7,7 +7,8 @@ Sources: Linux 6.12 drivers/firmware/efi/cper.c cper_print_bits(), lib/hexdump.c
 include/linux/printk.h (FW_WARN, HW_ERR).
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 _LEVEL_SIZE: Final = 2  # bytes of KERN_ERR and of KERN_WARNING before the prefix
 _BITS_LINE_MAX: Final = 80  # bytes of level, prefix and text; a longer line of flags is wrapped
@@ -25,6 +26,13 @@ def prefix(sequence: int) -> str:
     return f"{{{sequence}}}[Hardware Error]: "
 
 
+class Span(NamedTuple):
+    """Some bytes to dump, from the block and from what lies behind it."""
+
+    octets: bytes
+    faults: bool  # the kernel would read on behind them until it faults
+
+
 class Memory:
     """A block and what lies behind it: bytes that were not given read as 0."""
 
@@ -36,6 +44,12 @@ class Memory:
     def read(self, offset: int, size: int) -> bytes:
         """``size`` bytes from ``offset`` (bytes from the start of the block)."""
         return bytes(self.block[offset : offset + size]).ljust(size, b"\0")
+
+    def span(self, offset: int, size: int) -> Span:
+        """The bytes of a dump; those of the block alone when the size reaches far beyond it."""
+        inside = max(0, len(self.block) - offset)
+        faults = size > inside + BEYOND_MAX
+        return Span(self.read(offset, inside if faults else size), faults)
 
 
 class Log:
@@ -69,24 +83,30 @@ class Log:
         if line:
             self.say(indent, line)
 
-    def dump(self, indent: int, memory: Memory, offset: int, size: int, *, text: bool) -> None:
-        """A hex dump of ``size`` bytes at ``offset``; ``text`` adds the characters.
+    def dump(self, indent: int, span: Span) -> None:
+        """A hex dump; Fault behind its last row when the kernel would not stop there."""
+        self._dump(indent, span, _hex)
 
-        Raises Fault after the last byte of the block when the size reaches far beyond it.
-        """
-        inside = max(0, len(memory.block) - offset)
-        faults = size > inside + BEYOND_MAX
-        data = memory.read(offset, inside if faults else size)
-        for at in range(0, len(data), _ROW_SIZE):
-            self.say(indent, f"{at:08x}: {_row(data[at : at + _ROW_SIZE], text=text)}")
-        if faults:
+    def dump_with_text(self, indent: int, span: Span) -> None:
+        """A hex dump with the characters beside it."""
+        self._dump(indent, span, _hex_and_text)
+
+    def _dump(self, indent: int, span: Span, row_of: Callable[[bytes], str]) -> None:
+        for at in range(0, len(span.octets), _ROW_SIZE):
+            self.say(indent, f"{at:08x}: {row_of(span.octets[at : at + _ROW_SIZE])}")
+        if span.faults:
             raise Fault
 
 
-def _row(row: bytes, *, text: bool) -> str:
-    group = 1 if len(row) % _WORD_SIZE else _WORD_SIZE
-    shown = " ".join(row[i : i + group][::-1].hex() for i in range(0, len(row), group))
-    if not text:
-        return shown
-    column = _ROW_SIZE * 2 + _ROW_SIZE // group + 1
-    return shown.ljust(column) + "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
+def _group_size(row: bytes) -> int:
+    return 1 if len(row) % _WORD_SIZE else _WORD_SIZE
+
+
+def _hex(row: bytes) -> str:
+    group = _group_size(row)
+    return " ".join(row[i : i + group][::-1].hex() for i in range(0, len(row), group))
+
+
+def _hex_and_text(row: bytes) -> str:
+    column = _ROW_SIZE * 2 + _ROW_SIZE // _group_size(row) + 1
+    return _hex(row).ljust(column) + "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)

@@ -9,7 +9,7 @@ arch/arm64/mm/fault.c do_sea(), arch/arm64/include/asm/exception.h disr_to_esr()
 
 from typing import Final
 
-from fleet.decode.view import Json, Row, View, hex_of, register_rows, word_of
+from fleet.decode.view import Json, Row, View, hex_of, register_rows
 from nodes.spec.aarch64 import (
     ABORT_CLASSES,
     FAULT_STATUS,
@@ -110,12 +110,15 @@ def abort_outcome(esr: int) -> str:
     return "synchronous external abort in the kernel: oops, unless a GHES source claims it"
 
 
+def class_name(ec: int) -> str:
+    """The name of an exception class."""
+    return ExceptionClass(ec).name if ec in ExceptionClass._value2member_map_ else "reserved"
+
+
 def esr_view(esr: int) -> View:
     """ESR_ELx."""
     ec = exception_class(esr)
-    view = View(
-        f"ESR_ELx {hex_of(esr)}: {word_of(ExceptionClass, ec)}", rows=list(register_rows(esr_register(esr)))
-    )
+    view = View(f"ESR_ELx {hex_of(esr)}: {class_name(ec)}", rows=list(register_rows(esr_register(esr))))
     if ec == ExceptionClass.SERROR:
         fields, outcome = serror_fields(esr), serror_outcome(esr)
     elif ec in ABORT_CLASSES:
@@ -123,7 +126,7 @@ def esr_view(esr: int) -> View:
         view.rows.append(Row("fault status", "", "", str(fields["fault_status"])))
     else:
         fields, outcome = {"EC": ec, "IL": EsrSError(esr).IL, "ISS": esr & ISS_MASK}, ""
-    view.fields = {"value": hex_of(esr), "EC_name": word_of(ExceptionClass, ec), **fields}
+    view.fields = {"value": hex_of(esr), "EC_name": class_name(ec), **fields}
     if outcome:
         view.tell("linux", outcome)
     return view

@@ -81,6 +81,8 @@ def shown(value: Json) -> str:
     """A JSON value for a reader."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return ", ".join(shown(item) for item in value) if isinstance(value, list) else str(value)
 
 

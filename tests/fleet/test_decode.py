@@ -11,7 +11,9 @@ from fleet.decode.view import Row, View
 from fleet.sample import BLOCK, RECORD, make
 from nodes.linux.dmesg_arm import information_lines
 from nodes.spec.arm_section import ARM_GUID, Dialect
+from nodes.spec.boot_tables import AestInterface, AestInterrupt, AestMemory, BertBody, aest_node
 from nodes.spec.cper import NOTIFICATION_GUIDS
+from nodes.spec.hest import TableHeader, with_checksum
 from nodes.spec.layout import Malformed
 from nodes.spec.memory_sections import MEMORY_GUID
 from nodes.spec.sections import SECTION_TYPES, decode_section
@@ -178,6 +180,40 @@ def test_what_the_validity_bits_do_not_cover_is_marked_for_a_reader():
 
     assert {row.word for row in view.rows if row.name in {"node", "rank", "physicalAddress"}} == {"not valid"}
     assert view.fields["valid"] == []
+
+
+def acpi_table(signature, body):
+    header = TableHeader(signature, 36 + len(body), 1, 0, b"OEM   ", b"TABLE   ", 1, b"RASF", 1)
+    return with_checksum(header.encode() + body)
+
+
+def test_an_aest_shows_its_nodes_with_interface_and_interrupts():
+    interface = AestInterface(1, bytes(3), 2, 0x2A00_0000, 0, 4, 0xF, 0, 0)
+    node = aest_node(AestMemory(3), interface, (AestInterrupt(1, bytes(2), 1, 42, 0, bytes(3)),))
+
+    decoded = fields("aest", acpi_table(b"AEST", node.encode()))
+
+    assert decoded["count"] == 1
+    shown = decoded["nodes"][0]
+    assert (shown["type_name"], shown["srat_proximity"]) == ("memory", 3)
+    assert (shown["interface"]["base_address"], shown["interface"]["not_implemented"]) == ("0x2a000000", "0xf")
+    assert (shown["interrupts"][0]["type_name"], shown["interrupts"][0]["gsiv"]) == ("eri", 42)
+
+
+def test_a_bert_shows_where_its_region_lies():
+    decoded = fields("bert", acpi_table(b"BERT", BertBody(0x1000, 0x8000_0000).encode()))
+
+    assert (decoded["region_length"], decoded["region_address"]) == (0x1000, "0x80000000")
+    assert decoded["checksum_right"] is True
+
+
+def test_a_hest_shows_sources_of_other_types_as_bytes():
+    nmi = bytes([2]) + bytes(19)
+
+    decoded = fields("hest", acpi_table(b"HEST", (1).to_bytes(4, "little") + nmi))
+
+    assert decoded["sources"] == [{"type": 2, "body": nmi.hex()}]
+    assert decoded["notifications"] == []
 
 
 @pytest.mark.parametrize("name", NOTIFICATION_GUIDS)

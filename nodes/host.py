@@ -144,10 +144,7 @@ class Host:
     def ledger(self) -> dict[str, object]:
         """Where every injected error is, and under ``guests`` what was taken to the guests."""
         machine = self.machine
-        guests = machine.guests.ledger
-        return ledger_json(machine.ledger.counts, machine.ledger.injected) | {
-            "guests": ledger_json(guests.counts, guests.injected)
-        }
+        return ledger_json(machine.ledger) | {"guests": ledger_json(machine.guests.ledger)}
 
     def accounted(self) -> bool:
         """Whether injected = open + ended, and every open occurrence is really somewhere."""

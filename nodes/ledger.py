@@ -9,8 +9,10 @@ A host keeps two ledgers: one for what happened to its hardware, one for what it
 Source: the design's section 3, "The ledger"; these names are the keys in JSON.
 """
 
+from array import array
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self, cast
 
 LOST_PREFIX: Final = "lost_"
 
@@ -41,49 +43,66 @@ class Account(IntEnum):
 
 
 OPEN: Final = (Account.IN_FLIGHT, Account.PENDING, Account.LATENT)
+_INJECTED: Final = len(Account)  # index of the sum
 ENDED: Final = tuple(account for account in Account if account not in OPEN)
 
 
-class Ledger:
-    """Counts of occurrences by account."""
+if TYPE_CHECKING:
+    Counts = array[int]
+else:
+    Counts = array  # not subscriptable before Python 3.12
 
-    __slots__ = ("counts", "injected")
 
-    def __init__(self) -> None:
-        self.injected = 0
-        self.counts = [0] * len(Account)
+class Ledger(Counts):
+    """Counts of occurrences, by account; behind them what was injected in all. Hosts are many, so it is small."""
 
-    def inject(self, account: Account = Account.IN_FLIGHT) -> None:
-        """One new occurrence."""
-        self.injected += 1
-        self.counts[account] += 1
+    __slots__ = ()
+
+    def __new__(cls) -> Self:
+        """A ledger with nothing in it."""
+        return cast("Self", super().__new__(cls, "I", bytes(4 * (len(Account) + 1))))
+
+    @property
+    def injected(self) -> int:
+        """Occurrences ever injected."""
+        return self[_INJECTED]
+
+    def inject(self) -> None:
+        """One new occurrence, in flight."""
+        self[_INJECTED] += 1
+        self[0] += 1
 
     def move(self, carried: int, source: Account, target: Account) -> None:
         """``carried`` occurrences change accounts; an ended one never does."""
-        assert self.counts[source] >= carried, f"{carried} to move, {self.counts[source]} are {source.name}"
-        assert source <= Account.LATENT, f"{source.name} has ended"
-        self.counts[source] -= carried
-        self.counts[target] += carried
+        if carried:
+            assert source <= Account.LATENT, f"{source.name} has ended"
+            assert self[source] >= carried, f"{carried} to move, {self[source]} are {source.name}"
+            self[source] -= carried
+            self[target] += carried
+
+    def open(self) -> int:
+        """Occurrences that have not ended."""
+        return sum(self[account] for account in OPEN)
 
     def balanced(self) -> bool:
         """Whether injected = open + ended."""
-        return self.injected == sum(self.counts) and min(self.counts) >= 0
+        return self.injected == sum(self[:_INJECTED])
 
 
-def ledger_json(counts: list[int], injected: int) -> dict[str, object]:
+def ledger_json(ledger: Sequence[int]) -> dict[str, object]:
     """A ledger as JSON has it: ``injected``, ``open``, ``ended`` with ``lost`` by reason (those above 0)."""
     ended: dict[str, object] = {
-        account.name.lower(): counts[account]
+        account.name.lower(): ledger[account]
         for account in ENDED
         if not account.name.lower().startswith(LOST_PREFIX)
     }
     ended["lost"] = {
-        account.name.lower().removeprefix(LOST_PREFIX): counts[account]
+        account.name.lower().removeprefix(LOST_PREFIX): ledger[account]
         for account in ENDED
-        if account.name.lower().startswith(LOST_PREFIX) and counts[account]
+        if account.name.lower().startswith(LOST_PREFIX) and ledger[account]
     }
     return {
-        "injected": injected,
-        "open": {account.name.lower(): counts[account] for account in OPEN},
+        "injected": ledger[_INJECTED],
+        "open": {account.name.lower(): ledger[account] for account in OPEN},
         "ended": ended,
     }

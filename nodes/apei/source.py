@@ -8,8 +8,9 @@ Sources: ACPI 6.5 18.3.2.7, 18.3.2.8; QEMU hw/acpi/ghes.c ghes_record_cper_error
 drivers/acpi/apei/ghes.c ghes_ack_error(), ghes_clear_estatus().
 """
 
+from collections.abc import Iterator
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from nodes.ledger import Account
 from nodes.spec.hest import NotificationType
@@ -34,25 +35,29 @@ LOST_AS: Final = {
 }
 
 
+class SourceKind(NamedTuple):
+    """What the HEST says of a source; shared between hosts, or guests, that are alike."""
+
+    source_id: int
+    notification: NotificationType
+    vector: int = 0  # SDEI event or GSIV
+    block_size: int = BLOCK_SIZE  # bytes
+
+
 class ErrorSource:
     """A GHESv2 in memory. ``carried``: occurrences behind the block that stands there."""
 
-    __slots__ = ("block", "block_size", "carried", "notification", "read_ack", "source_id", "vector")
+    __slots__ = ("block", "carried", "kind", "read_ack")
 
-    def __init__(
-        self, source_id: int, notification: NotificationType, *, vector: int = 0, block_size: int = BLOCK_SIZE
-    ) -> None:
-        self.source_id = source_id
-        self.notification = notification
-        self.vector = vector  # SDEI event or GSIV
-        self.block_size = block_size  # bytes
+    def __init__(self, kind: SourceKind) -> None:
+        self.kind = kind
         self.block = b""  # empty: its status word is 0
         self.read_ack = READ_ACK_WRITE
         self.carried = 0
 
     def write(self, block: bytes, carried: int) -> Written:
         """Firmware leaves a block. The whole read ack word is tested, as QEMU does."""
-        if len(block) > self.block_size:
+        if len(block) > self.kind.block_size:
             return Written.TOO_LARGE
         if not self.read_ack:
             return Written.NOT_ACKNOWLEDGED
@@ -72,7 +77,40 @@ class ErrorSource:
         carried, self.carried = self.carried, 0
         return carried
 
-    def initialise(self) -> None:
-        """Firmware sets the source up at boot: no block, acknowledged."""
-        self.block = b""
-        self.read_ack = READ_ACK_WRITE
+
+class Sources:
+    """The error sources of one HEST, each made when it is first used."""
+
+    __slots__ = ("kinds", "made")
+
+    def __init__(self, kinds: tuple[SourceKind, ...]) -> None:
+        self.kinds = kinds  # shared, by id
+        self.made: tuple[ErrorSource, ...] = ()
+
+    def source(self, source_id: int) -> ErrorSource | None:
+        """A source; None where the table has no such id."""
+        for source in self.made:
+            if source.kind.source_id == source_id:
+                return source
+        for kind in self.kinds:
+            if kind.source_id == source_id:
+                source = ErrorSource(kind)
+                self.made = (*self.made, source)
+                return source
+        return None
+
+    def with_notification(self, *notifications: NotificationType) -> Iterator[ErrorSource]:
+        """The used sources that tell in one of these ways, by id."""
+        for source in sorted(self.made, key=lambda source: source.kind.source_id):
+            if source.kind.notification in notifications:
+                yield source
+
+    def initialise(self) -> int:
+        """Firmware sets every source up at boot: no block, acknowledged. Returns what the blocks carried."""
+        carried = self.carried()
+        self.made = ()
+        return carried
+
+    def carried(self) -> int:
+        """Occurrences behind blocks; for the accounting check."""
+        return sum(source.carried for source in self.made)

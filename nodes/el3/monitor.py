@@ -12,7 +12,7 @@ flow description A1 to A6.
 from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
-from nodes.apei.source import LOST_AS, ErrorSource, Written
+from nodes.apei.source import LOST_AS, ErrorSource, Sources, Written
 from nodes.el3.classify import uncontainable
 from nodes.el3.mm import build_block, source_of
 from nodes.el3.sdei import Dispatcher
@@ -85,6 +85,10 @@ class Entry(NamedTuple):
     calling: bool = False  # the MM partition is running
 
 
+_NO_ENTRIES: Final[dict[int, Entry]] = {}  # shared, as the next; never changed in place
+_NOTHING_BUILT: Final[dict[int, tuple[tuple[Captured, int], ...]]] = {}
+
+
 class Neighbours(Protocol):
     """What EL3 asks of the floors around it."""
 
@@ -125,7 +129,7 @@ class Monitor:
     __slots__ = ("ask", "board", "built", "entries", "ledger", "sdei", "sources", "stopped", "switches")
 
     def __init__(
-        self, ask: Neighbours, board: Board, ledger: Ledger, switches: Switches, sources: tuple[ErrorSource, ...]
+        self, ask: Neighbours, board: Board, ledger: Ledger, switches: Switches, sources: Sources
     ) -> None:
         self.ask = ask
         self.board = board
@@ -134,8 +138,8 @@ class Monitor:
         self.sources = sources
         self.sdei = Dispatcher()
         self.stopped = False  # EL3 stopped the system
-        self.entries: dict[int, Entry] = {}  # PEs that are in EL3
-        self.built: dict[int, list[tuple[Captured, int]]] = {}  # PE -> what the MM partition is building
+        self.entries = _NO_ENTRIES  # PEs that are in EL3
+        self.built = _NOTHING_BUILT  # PE -> what the MM partition is building, and what that carries
 
     def take(self, pe: int, esr: int, far: int = 0) -> None:
         """A PE took an exception to EL3: an SError, an abort, or an SMC (``esr`` 0)."""
@@ -143,7 +147,7 @@ class Monitor:
         if pe in self.entries:
             self._abort_in_el3(pe, esr)
             return
-        self.entries[pe] = Entry(esr, far, state.guest, state.el, state.masked)
+        self.entries = {**self.entries, pe: Entry(esr, far, state.guest, state.el, state.masked)}
         state.el, state.masked = 3, True
         self.ask.enter_later(pe, ENTRY_NS)
 
@@ -214,7 +218,7 @@ class Monitor:
 
     def interrupt(self, node: int) -> None:
         """A RAS interrupt: one probe and one handler, and no guard against double faults."""
-        record = self.board.records[node]
+        record = self.board.record_of(node)
         if not record.status & V:
             record.asserted = 0
             return
@@ -238,17 +242,19 @@ class Monitor:
     def _call(self, pe: int, entry: Entry | None, captured: list[tuple[Captured, int]]) -> None:
         """Call the MM partition for each record; it returns later."""
         if entry is not None:
-            self.entries[pe] = entry._replace(calling=True)
-        building = self.built.setdefault(pe, [])
-        building.extend(captured)
-        if len(building) == len(captured):
+            self.entries = {**self.entries, pe: entry._replace(calling=True)}
+        building = self.built.get(pe, ())
+        self.built = {**self.built, pe: (*building, *captured)}
+        if not building:
             self.ask.called_later(pe, CALL_NS * len(captured))
 
     def called(self, pe: int) -> None:
         """The MM partition has built its blocks: write them, notify, return."""
         entry = self.entries.get(pe)
         sources: list[ErrorSource] = []
-        for captured, carried in self.built.pop(pe, ()):
+        built = self.built.get(pe, ())
+        self.built = {other: kept for other, kept in self.built.items() if other != pe} or _NOTHING_BUILT
+        for captured, carried in built:
             source = self.source_for(captured)
             self._write(source, captured, carried)
             if source not in sources:
@@ -256,19 +262,21 @@ class Monitor:
             self.board.handled(captured.node)
         self.leave(pe)
         for source in sources:
-            if source.notification is NotificationType.SDEI:
+            if source.kind.notification is NotificationType.SDEI:
                 self._dispatch(source, pe)
-            elif source.notification is not NotificationType.SEA:
+            elif source.kind.notification is not NotificationType.SEA:
                 self._tell(source)
-        if entry is not None and any(source.notification is NotificationType.SEA for source in sources):
+        if entry is not None and any(source.kind.notification is NotificationType.SEA for source in sources):
             self._tell_by_sea(sources, pe, entry)
 
     def source_for(self, captured: Captured) -> ErrorSource:
         """The error source that tells of a record: SEA tells only of what a PE met in an abort."""
         index = source_of(captured.node)
-        if self.sources[index].notification is NotificationType.SEA and not is_abort(captured.esr):
+        if self.sources.kinds[index].notification is NotificationType.SEA and not is_abort(captured.esr):
             index += ASYNCHRONOUS_TWIN
-        return self.sources[index]
+        source = self.sources.source(index)
+        assert source is not None, "every component has its source"
+        return source
 
     def _write(self, source: ErrorSource, captured: Captured, carried: int) -> None:
         block = build_block(
@@ -276,40 +284,44 @@ class Monitor:
         )
         written = source.write(block, carried)
         if written is Written.WRITTEN:
-            self.ask.publish(StatusBlockWritten, Level.EL3, source.source_id, source.notification, block)
+            self.ask.publish(StatusBlockWritten, Level.EL3, source.kind.source_id, source.kind.notification, block)
             return
         self.ledger.move(carried, Account.IN_FLIGHT, LOST_AS[written])
-        self.ask.publish(RecordLost, Level.EL3, source.source_id, LOST_AS[written])
+        self.ask.publish(RecordLost, Level.EL3, source.kind.source_id, LOST_AS[written])
 
     def _tell(self, source: ErrorSource) -> None:
         """An interrupt, or nothing where the operating system polls."""
-        if source.notification is not NotificationType.POLLED:
-            self.ask.publish(OsNotified, Level.EL3, source.source_id, source.notification, source.vector)
+        if source.kind.notification is not NotificationType.POLLED:
+            self.ask.publish(
+                OsNotified, Level.EL3, source.kind.source_id, source.kind.notification, source.kind.vector
+            )
         self.ask.notify_os(source)
 
     def _tell_by_sea(self, sources: list[ErrorSource], pe: int, entry: Entry) -> None:
         """One abort for all sources: the operating system looks at each of them."""
-        first = next(source for source in sources if source.notification is NotificationType.SEA)
-        self.ask.publish(OsNotified, Level.EL3, first.source_id, NotificationType.SEA, 0)
+        first = next(source for source in sources if source.kind.notification is NotificationType.SEA)
+        self.ask.publish(OsNotified, Level.EL3, first.kind.source_id, NotificationType.SEA, 0)
         self.ask.inject_sea(pe, entry)
 
     def _dispatch(self, source: ErrorSource, pe: int) -> None:
         """Dispatch the source's SDEI event; a refusal is logged, and the block waits for the next one."""
         state = self.board.pes.get(max(pe, 0))
-        refusal = self.sdei.dispatch(source.vector, pe_masked=state is not None and state.sdei_masked)
+        refusal = self.sdei.dispatch(source.kind.vector, pe_masked=state is not None and state.sdei_masked)
         if refusal is not None:
-            self.ask.publish(NotificationRefused, source.source_id, refusal)
+            self.ask.publish(NotificationRefused, source.kind.source_id, refusal)
             return
-        self.ask.publish(OsNotified, Level.EL3, source.source_id, NotificationType.SDEI, source.vector)
+        self.ask.publish(OsNotified, Level.EL3, source.kind.source_id, NotificationType.SDEI, source.kind.vector)
         self.ask.notify_os(source)
 
     def leave(self, pe: int) -> None:
         """ERET: the PE goes on with what was interrupted."""
-        entry = self.entries.pop(pe, None)
+        entry = self.entries.get(pe)
         if entry is None:
             return
+        self.entries = {other: kept for other, kept in self.entries.items() if other != pe} or _NO_ENTRIES
         state = self.board.pe_of(pe)
         state.el, state.masked = entry.el, entry.masked
+        self.board.forget_pe(pe)
 
     def stop(self, reason: Reason, esr: int) -> None:
         """EL3 stops the system; what it has not handed over stays in the records."""
@@ -320,8 +332,8 @@ class Monitor:
     def reset(self) -> int:
         """The host is reset: nothing is being handled. Returns what unfinished calls carried."""
         carried = self.carried()
-        self.entries.clear()
-        self.built.clear()
+        self.entries = _NO_ENTRIES
+        self.built = _NOTHING_BUILT
         self.sdei.reset()
         self.stopped = False
         return carried

@@ -24,43 +24,54 @@ PCIE_EVENT: Final = 806
 PLATFORM_EVENTS: Final = {MEMORY_EVENT: True, PROCESSOR_EVENT: True, PCIE_EVENT: False}
 
 
+_BOOTED: Final = dict.fromkeys(PLATFORM_EVENTS, READY)  # shared until somebody changes a state
+_NONE: Final = dict.fromkeys(PLATFORM_EVENTS, 0)
+
+
 class Dispatcher:
     """Handler states and the stack of running events of one PE."""
 
-    __slots__ = ("masked", "running", "states")
+    __slots__ = ("_handlers", "masked", "running")
 
     def __init__(self) -> None:
-        self.states = dict.fromkeys(PLATFORM_EVENTS, 0)
-        self.running: list[int] = []  # outermost first
+        self._handlers = _NONE  # event -> REGISTERED and ENABLED; never changed in place
+        self.running: tuple[int, ...] = ()  # outermost first
         self.masked = True  # until the operating system unmasks the PE
 
+    def state(self, event: int) -> int:
+        """The three bits of an event's handler; 0 for one that does not exist."""
+        return self._handlers.get(event, 0) | (RUNNING if event in self.running else 0)
+
+    def _set(self, event: int, state: int) -> None:
+        self._handlers = {**self._handlers, event: state}
+
     def register(self, event: int) -> bool:
-        """0 to registered; False when it was registered or does not exist."""
-        if self.states.get(event, REGISTERED) != 0:
+        """0 to registered; False when it was registered, still runs or does not exist."""
+        if event not in PLATFORM_EVENTS or self.state(event):
             return False
-        self.states[event] = REGISTERED
+        self._set(event, REGISTERED)
         return True
 
     def enable(self, event: int) -> bool:
         """1 to 3, and 5 to 7; False when it is not registered."""
-        if not self.states.get(event, 0) & REGISTERED:
+        if not self.state(event) & REGISTERED:
             return False
-        self.states[event] |= ENABLED
+        self._set(event, READY)
         return True
 
     def disable(self, event: int) -> bool:
         """3 to 1, and 7 to 5: a running handler is not stopped."""
-        if not self.states.get(event, 0) & REGISTERED:
+        if not self.state(event) & REGISTERED:
             return False
-        self.states[event] &= ~ENABLED
+        self._set(event, REGISTERED)
         return True
 
     def unregister(self, event: int) -> bool:
         """1 and 3 to 0; a running handler stays (7 to 4) and the call reports it as pending: False."""
-        if not self.states.get(event, 0) & REGISTERED:
+        if not self.state(event) & REGISTERED:
             return False
-        self.states[event] &= RUNNING
-        return not self.states[event]
+        self._set(event, 0)
+        return event not in self.running
 
     def dispatch(self, event: int, *, pe_masked: bool = False) -> Refusal | None:
         """Explicit dispatch: None when the handler runs now, else why not."""
@@ -72,30 +83,27 @@ class Dispatcher:
             return Refusal.CRITICAL_OUTSTANDING
         if self.running and not PLATFORM_EVENTS[event]:
             return Refusal.NORMAL_RUNNING
-        state = self.states[event]
+        state = self.state(event)
         if state != READY:
             return Refusal.NOT_ENABLED if state & REGISTERED else Refusal.NOT_REGISTERED
-        self.states[event] |= RUNNING
-        self.running.append(event)
+        self.running = (*self.running, event)
         assert len(self.running) <= NESTING_MAX, f"SDEI events nested: {self.running}"
         return None
 
     def complete(self) -> int:
         """The innermost handler completes: 7 to 3, 5 to 1, 4 to 0. Returns its event."""
-        event = self.running.pop()
-        self.states[event] &= ~RUNNING
+        *outer, event = self.running
+        self.running = tuple(outer)
         return event
 
     def boot(self) -> None:
         """An operating system boots: it registers and enables every event and unmasks the PE."""
-        self.running.clear()
+        self.running = ()
         self.masked = False
-        for event in self.states:
-            self.states[event] = READY
+        self._handlers = _BOOTED
 
     def reset(self) -> None:
         """No operating system runs."""
-        self.running.clear()
+        self.running = ()
         self.masked = True
-        for event in self.states:
-            self.states[event] = 0
+        self._handlers = _NONE

@@ -8,7 +8,7 @@ Sources: ACPI 6.5 18.3.2.8, 18.3.2.9 (notification structure); SDEI events as Ne
 
 from typing import Final
 
-from nodes.apei.source import HOST_BLOCK_SIZE, READ_ACK_PRESERVE, READ_ACK_WRITE, ErrorSource
+from nodes.apei.source import HOST_BLOCK_SIZE, READ_ACK_PRESERVE, READ_ACK_WRITE, SourceKind
 from nodes.el3.sdei import MEMORY_EVENT, PCIE_EVENT, PROCESSOR_EVENT
 from nodes.policy import NotificationSwitch
 from nodes.spec.hest import (
@@ -45,21 +45,21 @@ def _vector(notification: NotificationType, component: int) -> int:
     return _GSIV[component] if notification is NotificationType.GSIV else 0
 
 
-def host_sources(switch: NotificationSwitch) -> tuple[ErrorSource, ...]:
+def source_kinds(switch: NotificationSwitch) -> tuple[SourceKind, ...]:
     """The sources of a host, by id: memory, processor, PCIe, and for SEA the twins of these."""
     kinds = [_TYPES[switch]] * _COMPONENTS
     if switch is NotificationSwitch.SEA:
         kinds[_COMPONENTS - 1] = NotificationType.GSIV  # no PE meets a PCIe error in an abort
         kinds += [NotificationType.GSIV] * _COMPONENTS
     return tuple(
-        ErrorSource(index, kind, vector=_vector(kind, index % _COMPONENTS), block_size=HOST_BLOCK_SIZE)
+        SourceKind(index, kind, _vector(kind, index % _COMPONENTS), HOST_BLOCK_SIZE)
         for index, kind in enumerate(kinds)
     )
 
 
 def host_hest(switch: NotificationSwitch, base: int) -> bytes:
     """The HEST that the host's firmware installs; ``base``: address of the first block address register."""
-    sources = host_sources(switch)
+    sources = source_kinds(switch)
     entries = tuple(
         GhesV2(
             type=SourceType.GHES_V2,

@@ -8,11 +8,11 @@ kernel would call firmware from task work, since it cannot from an abort.
 
 from typing import Final, Protocol
 
-from nodes.apei.source import ErrorSource
+from nodes.apei.source import ErrorSource, SourceKind
 from nodes.events import CallFailed, Event, GuestSeaTaken, Level, RecordLost, SignalCode, VirtualSErrorTaken
 from nodes.ledger import Account, Ledger
 from nodes.linux.kernel import KernelConfig, LinuxKernel
-from nodes.linux.memory_failure import Task, send_sigbus
+from nodes.linux.memory_failure import Task
 from nodes.linux.pages import Page
 from nodes.linux.traps import SeaSignal
 from nodes.spec.aarch64 import ExceptionClass
@@ -36,6 +36,14 @@ class Neighbours(Protocol):
     def publish(self, kind: type[Event], *fields: object) -> None:
         """A fact leaves the host."""
 
+    @property
+    def ledger(self) -> Ledger:
+        """The guests' ledger."""
+
+    @property
+    def guest_config(self) -> KernelConfig:
+        """How guests' kernels are built."""
+
     def guest_failure_work_later(self, guest: int, delay_ns: int) -> None:
         """Run memory_failure's worker soon."""
 
@@ -50,14 +58,12 @@ class Neighbours(Protocol):
 
 
 class GuestKernel:
-    """The kernel of one guest. ``ledger`` is the guests' one."""
+    """The kernel of one guest."""
 
-    __slots__ = ("acknowledges", "ask", "calling", "config", "down", "guest", "ledger", "linux")
+    __slots__ = ("acknowledges", "ask", "calling", "down", "guest", "linux")
 
-    def __init__(self, ask: Neighbours, ledger: Ledger, config: KernelConfig, guest: int) -> None:
+    def __init__(self, ask: Neighbours, guest: int) -> None:
         self.ask = ask
-        self.ledger = ledger
-        self.config = config
         self.guest = guest
         self.acknowledges = True  # it looks at its error sources at all
         self.calling = False  # a call of its firmware has not returned
@@ -67,7 +73,7 @@ class GuestKernel:
     def running(self) -> LinuxKernel:
         """The kernel, made when something concerns it."""
         if self.linux is None:
-            self.linux = LinuxKernel(self, self.ledger, self.config, guest=self.guest)
+            self.linux = LinuxKernel(self, self.ask.ledger, self.ask.guest_config, guest=self.guest)
         return self.linux
 
     @property
@@ -83,16 +89,12 @@ class GuestKernel:
         """Run memory_failure's worker soon."""
         self.ask.guest_failure_work_later(self.guest, FAILURE_NS)
 
-    def schedule_irq_work(self) -> None:
-        """Aborts run irq_work at once; nothing else queues in a guest."""
-
-    def forget_page(self, first: int, size: int) -> int:  # noqa: ARG002
+    def page_taken(self, first: int, size: int) -> None:
         """Poison is the host's affair."""
-        return 0
 
     def sigbus(self, page: Page, address: int, code: SignalCode) -> None:
         """A task of the guest gets SIGBUS."""
-        send_sigbus(self.ask.publish, Level.GUEST_KERNEL, self.guest, page, address, code)
+        self.running().publish_sigbus(page, address, code)
         self.ask.guest_lost_task(self.guest)
 
     def force_signal(self, signal: SeaSignal | None, task: Task) -> None:
@@ -113,13 +115,13 @@ class GuestKernel:
         """The guest takes a virtual SError."""
         self.publish(VirtualSErrorTaken, self.guest, el, esr)
         if self.running().take_serror(esr):
-            self.ledger.move(carried, Account.IN_FLIGHT, Account.SWALLOWED)
+            self.ask.ledger.move(carried, Account.IN_FLIGHT, Account.SWALLOWED)
         else:
-            self.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
+            self.ask.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
 
     def serror_deferred(self, carried: int) -> None:
         """An ESB of the guest put a virtual SError into VDISR_EL2, which Linux does not look at."""
-        self.ledger.move(carried, Account.IN_FLIGHT, Account.SWALLOWED)
+        self.ask.ledger.move(carried, Account.IN_FLIGHT, Account.SWALLOWED)
 
     def abort(self, el: int, source: ErrorSource | None) -> bool:
         """The guest takes an abort whose registers the VMM wrote; True when the kernel goes on.
@@ -142,12 +144,12 @@ class GuestKernel:
         ec = ExceptionClass.DABT_CURRENT if el else ExceptionClass.DABT_LOWER
         esr = abort_esr(ec)
         self.publish(GuestSeaTaken, self.guest, el, esr, 0)
-        self.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
+        self.ask.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
         self.running().unclaimed_sea(esr, None if el else GUEST_TASK)
 
     def notified(self, source: ErrorSource) -> None:
         """An interrupt told of a source (GPIO: the hardware error device)."""
-        if not self.down and self.acknowledges and source.notification is not NotificationType.SEA:
+        if not self.down and self.acknowledges and source.kind.notification is not NotificationType.SEA:
             self.running().reader.proc(source)
 
     def abort_on_demand(self, el: int, *, masked: bool) -> bool:
@@ -173,29 +175,29 @@ class GuestKernel:
 
     def lose_call(self, source_id: int, account: Account) -> None:
         """A record that could not be asked for is gone."""
-        self.ledger.move(1, Account.IN_FLIGHT, account)
+        self.ask.ledger.move(1, Account.IN_FLIGHT, account)
         self.publish(RecordLost, Level.GUEST_KERNEL, source_id, account, self.guest)
 
-    def call_returned(self, blocks: list[tuple[bytes, int]]) -> None:
+    def call_returned(self, blocks: tuple[bytes, ...]) -> None:
         """The call brought these blocks: processed in the task that met the error."""
         self.calling = False
         linux = self.running()
-        for block, carried in blocks:
-            source = ErrorSource(0, NotificationType.SEA, block_size=len(block))
-            source.write(block, carried)
+        for block in blocks:
+            source = ErrorSource(SourceKind(0, NotificationType.SEA, block_size=len(block)))
+            source.write(block, 1)
             if linux.claim_sea((source,), GUEST_TASK) == 0:
                 linux.return_to_user(GUEST_TASK)
 
     def failure_work(self) -> None:
         """memory_failure's worker."""
         if self.linux is not None and not self.down:
-            self.linux.failure.work()
+            self.linux.failure_work()
 
     def touched(self, address: int) -> bool:
         """A task touches a guest physical address: True when its page was taken away and it gets SIGBUS."""
-        if self.linux is None or not self.linux.failure.touched(address):
+        if self.linux is None or not self.linux.touched(address):
             return False
-        page = self.linux.failure.map.page_of(address)
+        page = self.linux.config.memory_map.page_of(address)
         self.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
         return True
 

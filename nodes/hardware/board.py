@@ -43,6 +43,9 @@ _LEAVES_POISON: Final = frozenset(
 _STORES: Final = (RasNodeKind.MEMORY, RasNodeKind.CACHE, RasNodeKind.BUS)
 
 
+_NO_PES: Final[dict[int, Pe]] = {}  # shared, never changed in place
+
+
 class Setup:
     """How firmware set the hardware of a host up; shared between hosts that are alike."""
 
@@ -85,7 +88,7 @@ class Board:
         self.setup = setup
         self.records: dict[int, ErrorRecord] = {}
         self.poison: dict[int, int] = {}  # line address -> occurrences that it carries
-        self.pes: dict[int, Pe] = {}
+        self.pes = _NO_PES
 
     def inject(self, index: int, address: int, pe: int, guest: int, el: int, *, consumed: bool = True) -> None:
         """A fault becomes an error: recorded, and delivered to the PE that met it, if any (``consumed``)."""
@@ -217,21 +220,24 @@ class Board:
             self.ledger.move(carried, Account.LATENT, Account.CORRECTED)
         self.ask.publish(PoisonRemoved, line)
 
-    def forget_page(self, first: int, size: int) -> int:
-        """A page will never be read again: what its poison carries is handed over. Lines stay poison."""
-        carried = 0
-        for line in self.poison:
-            if first <= line < first + size and self.poison[line]:
-                carried += self.poison[line]
-                self.poison[line] = 0
-        return carried
+    def forget_page(self, first: int, size: int) -> None:
+        """A page was taken away and will never be read: its poison is forgotten, and what it carries ends."""
+        for line in [line for line in self.poison if first <= line < first + size]:
+            self.ledger.move(self.poison.pop(line), Account.LATENT, Account.REPORTED)
 
     def pe_of(self, pe: int) -> Pe:
         """A PE of the host."""
         state = self.pes.get(pe)
         if state is None:
-            state = self.pes[pe] = Pe(self.setup.scr)
+            state = Pe(self.setup.scr)
+            self.pes = {**self.pes, pe: state}
         return state
+
+    def forget_pe(self, pe: int) -> None:
+        """A PE that nothing is pending on and nobody set up need not be remembered."""
+        state = self.pes.get(pe)
+        if state is not None and state.idle():
+            self.pes = {other: kept for other, kept in self.pes.items() if other != pe} or _NO_PES
 
     def _deliver(self, fault: Fault, node: int, address: int, pe: int, guest: int, el: int) -> None:
         state = self.pe_of(pe)
@@ -327,21 +333,28 @@ class Board:
         return carried
 
     def handled(self, node: int) -> None:
-        """Software finished with an interrupt: a condition that still holds interrupts again."""
-        record = self.record_of(node)
+        """Software finished with an interrupt: a condition that still holds interrupts again.
+
+        A record that is as firmware set it up need not be remembered.
+        """
+        record = self.records[node]
         record.asserted = 0
         lines = record.lines()
         if lines:
             record.asserted = lines
             self.ask.publish(InterruptRaised, node, lines)
             self.ask.ras_interrupt(node)
+        elif record.untouched() and not record.carried:
+            del self.records[node]
+            if not self.records:
+                self.records = {}  # an emptied dictionary keeps its size
 
     def lose_power(self, *, cold: bool) -> None:
         """Reset: PEs start anew, memory is initialised. Records keep what they hold unless it is a Cold reset."""
         move = self.ledger.move
         for state in self.pes.values():
             move(state.carried, Account.PENDING, Account.LOST_HOST_RESET)
-        self.pes.clear()
+        self.pes = _NO_PES
         move(sum(self.poison.values()), Account.LATENT, Account.LOST_HOST_RESET)
         self.poison.clear()
         for record in self.records.values():

@@ -98,6 +98,11 @@ class Pe:
         target = serror_target(self.scr, self.hcr, self.el)
         return target != PENDING and serror_masked(self.scr, self.hcr, self.el, target)
 
+    def idle(self) -> bool:
+        """Whether nothing but the code that last ran distinguishes it from a PE that nobody touched."""
+        held = self.masked or self.sdei_masked or self.disr or self.carried
+        return self.pending == NOTHING and self.el != 3 and not held
+
     def in_host_el0(self) -> bool:
         """Whether a task of the host runs."""
         return self.guest < 0 and self.el == 0 and host_el0(self.hcr)

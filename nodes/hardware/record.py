@@ -63,6 +63,7 @@ class DetectedError(NamedTuple):
 
 
 PFGF: Final = ErrPfgf.of(MV=1, AV=1, PN=1, ER=1, CI=1, CE=3, DE=1, UEO=1, UER=1, UEU=1, UC=1, OF=1, NA=1, R=1)
+_CED: Final = ErrCtlr.CED.mask
 _INJECTED_CE: Final = (0, CorrectedError.UNSPECIFIED, CorrectedError.TRANSIENT, CorrectedError.PERSISTENT)
 _STATUS_OF_STATE: Final = (
     0,
@@ -289,6 +290,15 @@ class ErrorRecord:
             corrected=CorrectedError(_INJECTED_CE[control.CE]),
             responded=bool(control.ER),
         )
+
+    def untouched(self) -> bool:
+        """Whether nothing distinguishes it from a record that firmware has just set up.
+
+        What STATUS and ADDR hold while V, AV and MV are 0 is UNKNOWN, so it does not matter.
+        """
+        if self.status & (V | AV | MV) or self.pfgctl or self.pfgcdn:
+            return False
+        return self.ctlr | _CED == self.model.ctlr | _CED
 
     def reset(self, *, cold: bool) -> None:
         """Cold reset zeroes the record; an Error Recovery reset keeps it. CTLR is set up again by firmware."""

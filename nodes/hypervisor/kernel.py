@@ -6,13 +6,13 @@ arch/arm64/kernel/{traps,acpi}.c; the AEST driver series "RAS: AEST" (not in mai
 
 from typing import Final, Protocol
 
-from nodes.apei.source import ErrorSource
+from nodes.apei.source import ErrorSource, Sources
 from nodes.events import NO_GUEST, Event, Level, RecordCleared, SignalCode
 from nodes.hardware.board import Board
 from nodes.hardware.record import AV
-from nodes.ledger import Account, Ledger
+from nodes.ledger import Account
 from nodes.linux.kernel import KernelConfig, LinuxKernel
-from nodes.linux.memory_failure import Flag, Task, send_sigbus
+from nodes.linux.memory_failure import Flag, Task
 from nodes.linux.pages import Page, PageKind
 from nodes.linux.traps import SERROR_PANIC, SeaSignal
 from nodes.policy import Aest
@@ -24,7 +24,7 @@ IRQ_WORK_NS: Final = 5_000  # from the NMI-like handler to irq_work; assumed
 FAILURE_NS: Final = 50_000  # from memory_failure_queue() to its worker; assumed
 AEST_NS: Final = 3_000  # from the interrupt to the AEST driver's handler; assumed
 POLL_NS: Final = 1_000_000_000  # poll interval of the host's polled sources; Linux rounds to whole seconds
-HED_TYPES: Final = frozenset((NotificationType.GSIV, NotificationType.GPIO, NotificationType.SCI))
+HED_TYPES: Final = (NotificationType.GSIV, NotificationType.GPIO, NotificationType.SCI)
 HOST_TASK: Final = Task(owner=NO_GUEST)
 _PANICS: Final = frozenset((ErrorState.UC, ErrorState.UEU))
 _FAILS_PAGE: Final = frozenset((ErrorState.UER, ErrorState.UEO, ErrorState.DE))
@@ -39,9 +39,6 @@ class Neighbours(Protocol):
 
     def publish(self, kind: type[Event], *fields: object) -> None:
         """A fact leaves the host."""
-
-    def host_irq_work_later(self, delay_ns: int) -> None:
-        """Run irq_work soon."""
 
     def host_failure_work_later(self, delay_ns: int) -> None:
         """Run memory_failure's worker soon."""
@@ -65,19 +62,15 @@ class Neighbours(Protocol):
 class HostKernel:
     """The kernel of one host."""
 
-    __slots__ = ("aest", "ask", "board", "config", "down", "ledger", "linux", "sources")
+    __slots__ = ("aest", "ask", "board", "down", "linux", "sources")
 
-    def __init__(
-        self, ask: Neighbours, board: Board, ledger: Ledger, config: KernelConfig, sources: tuple[ErrorSource, ...]
-    ) -> None:
+    def __init__(self, ask: Neighbours, board: Board, config: KernelConfig, sources: Sources, aest: Aest) -> None:
         self.ask = ask
         self.board = board
-        self.ledger = ledger
-        self.config = config
         self.sources = sources
-        self.aest = Aest.DRIVER
+        self.aest = aest
         self.down = False
-        self.linux = LinuxKernel(self, ledger, config)
+        self.linux = LinuxKernel(self, board.ledger, config)
 
     @property
     def now(self) -> int:
@@ -88,21 +81,18 @@ class HostKernel:
         """A fact leaves the host."""
         self.ask.publish(kind, *fields)
 
-    def schedule_irq_work(self) -> None:
-        """Run irq_work soon."""
-        self.ask.host_irq_work_later(IRQ_WORK_NS)
-
     def schedule_failure_work(self) -> None:
         """Run memory_failure's worker soon."""
         self.ask.host_failure_work_later(FAILURE_NS)
 
-    def forget_page(self, first: int, size: int) -> int:
-        """Poison in a page that was taken away will never be read."""
-        return self.board.forget_page(first, size) if self.board.poison else 0
+    def page_taken(self, first: int, size: int) -> None:
+        """A page was taken away: poison in it will never be read."""
+        if self.board.poison:
+            self.board.forget_page(first, size)
 
     def sigbus(self, page: Page, address: int, code: SignalCode) -> None:
         """A task of the host gets SIGBUS; a VMM's page is one of its guest."""
-        send_sigbus(self.ask.publish, Level.HYPERVISOR, NO_GUEST, page, address, code)
+        self.linux.publish_sigbus(page, address, code)
         if page.kind is PageKind.GUEST:
             self.ask.vmm_signalled(page, address, code)
         else:
@@ -129,25 +119,25 @@ class HostKernel:
         """Firmware notified the kernel of a source, or left a block where it polls."""
         if self.down:
             return
-        if source.notification is NotificationType.SDEI:
+        if source.kind.notification is NotificationType.SDEI:
             self.linux.reader.nmi(source)
-        elif source.notification in HED_TYPES:
+        elif source.kind.notification in HED_TYPES:
             self.hardware_error_device()
-        elif source.notification is NotificationType.POLLED:
-            self.ask.poll_later(source.source_id)
-        elif source.notification is NotificationType.EXTERNAL:
+        elif source.kind.notification is NotificationType.POLLED:
+            self.ask.poll_later(source.kind.source_id)
+        elif source.kind.notification is NotificationType.EXTERNAL:
             self.linux.reader.proc(source)
 
     def hardware_error_device(self) -> None:
         """PNP0C33 was notified: every source that tells that way is looked at."""
-        for source in self.sources:
-            if source.notification in HED_TYPES and not self.down:
+        for source in self.sources.with_notification(*HED_TYPES):
+            if not self.down:
                 self.linux.reader.proc(source)
 
     def poll(self, source_id: int) -> None:
         """The poll timer of a source."""
-        source = next(source for source in self.sources if source.source_id == source_id)
-        if not self.down:
+        source = self.sources.source(source_id)
+        if source is not None and not self.down:
             self.linux.reader.proc(source)
 
     def irq_work(self) -> None:
@@ -158,12 +148,11 @@ class HostKernel:
     def failure_work(self) -> None:
         """memory_failure's worker."""
         if not self.down:
-            self.linux.failure.work()
+            self.linux.failure_work()
 
     def claim_sea(self, task: Task | None) -> bool:
         """apei_claim_sea(): True when an error source told of this abort."""
-        sea = [source for source in self.sources if source.notification is NotificationType.SEA]
-        return self.linux.claim_sea(sea, task) == 0
+        return self.linux.claim_sea(self.sources.with_notification(NotificationType.SEA), task) == 0
 
     def sea(self, esr: int, task: Task | None) -> None:
         """An abort was taken to EL2 from a task of the host, or from the kernel itself (``task`` None)."""
@@ -185,14 +174,14 @@ class HostKernel:
     def boot(self) -> None:
         """ghes_probe(): every source is looked at once, so records left before are consumed now."""
         self.down = False
-        self.linux = LinuxKernel(self, self.ledger, self.config)
-        for source in self.sources:
+        self.linux = LinuxKernel(self, self.board.ledger, self.linux.config)
+        for source in self.sources.made:
             if not self.down:
                 self.linux.reader.proc(source)
 
     def ras_interrupt(self, node: int) -> None:
         """The AEST driver's handler: read, log, act, clear, set the counter up again."""
-        record = self.board.records[node]
+        record = self.board.record_of(node)
         status = record.status
         if self.down or self.aest is Aest.NONE or not status & V:
             return

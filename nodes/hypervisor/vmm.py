@@ -11,7 +11,7 @@ import struct
 from typing import Final, Protocol
 
 from nodes.apei.qemu_tables import NOTIFICATIONS
-from nodes.apei.source import BLOCK_SIZE, LOST_AS, ErrorSource, Written
+from nodes.apei.source import LOST_AS, ErrorSource, SourceKind, Sources, Written
 from nodes.events import (
     Event,
     Level,
@@ -31,6 +31,8 @@ from nodes.spec.status_block import ENTRY_REVISION, ENTRY_SIZE, DataEntryHead, S
 
 SEA_SOURCE: Final = 0
 QMP_SOURCE: Final = 1
+_KINDS: Final = tuple(SourceKind(i, notification) for i, notification in enumerate(NOTIFICATIONS))
+SOURCE_KINDS: Final = tuple(_KINDS[:count] for count in range(len(_KINDS) + 1))  # index: how many sources
 _BLOCK: Final = struct.Struct(StatusBlockHead.codec.format + DataEntryHead.codec.format[1:] + "QQQ56x")
 _HARDWARE_ERROR: Final = "Hardware memory error!: exit(1)"
 QUEUE_MAX: Final = 4096  # blocks that wait to be asked for (on demand); a further one is refused
@@ -65,6 +67,18 @@ class Neighbours(Protocol):
     def publish(self, kind: type[Event], *fields: object) -> None:
         """A fact leaves the host."""
 
+    @property
+    def ledger(self) -> Ledger:
+        """The guests' ledger."""
+
+    @property
+    def qemu(self) -> QemuBehaviour:
+        """What this version does."""
+
+    @property
+    def record_delivery(self) -> RecordDelivery:
+        """How a guest's kernel gets at a record."""
+
     def guest_takes_vmm_abort(self, guest: int) -> None:
         """The guest takes a synchronous external abort whose registers the VMM wrote."""
 
@@ -76,44 +90,17 @@ class Neighbours(Protocol):
 
 
 class Vmm:
-    """The VMM of one guest. ``ledger`` is the guests' one."""
+    """The VMM of one guest."""
 
-    __slots__ = (
-        "ask",
-        "behaviour",
-        "busy",
-        "delivery",
-        "guest",
-        "has_ghes",
-        "ledger",
-        "poison",
-        "queue",
-        "sources",
-    )
+    __slots__ = ("ask", "busy", "guest", "has_ghes", "queue", "sources")
 
-    def __init__(
-        self, ask: Neighbours, ledger: Ledger, guest: int, behaviour: QemuBehaviour, delivery: RecordDelivery
-    ) -> None:
+    def __init__(self, ask: Neighbours, guest: int, *, has_ghes: bool) -> None:
         self.ask = ask
-        self.ledger = ledger
         self.guest = guest
-        self.behaviour = behaviour
-        self.delivery = delivery
-        self.has_ghes = True  # the guest's firmware told where its records go
-        self.busy = 0  # SIGBUS signals of the vCPU thread that are not handled yet
-        self.poison: set[int] | None = None  # guest physical addresses of pages
-        self.sources: tuple[ErrorSource, ...] = ()
-        self.queue: list[tuple[bytes, int]] = []  # on demand: blocks that the guest has not asked for, carried
-
-    def source(self, source_id: int) -> ErrorSource | None:
-        """An error source of the guest; None where its HEST has no such id."""
-        if source_id >= self.behaviour.source_count:
-            return None
-        if not self.sources:
-            self.sources = tuple(
-                ErrorSource(i, NOTIFICATIONS[i], block_size=BLOCK_SIZE) for i in range(self.behaviour.source_count)
-            )
-        return self.sources[source_id]
+        self.has_ghes = has_ghes  # the guest's firmware told where its records go
+        self.busy = False  # a SIGBUS of the vCPU thread is not handled yet
+        self.sources = Sources(SOURCE_KINDS[ask.qemu.source_count])
+        self.queue: tuple[bytes, ...] = ()  # on demand: blocks that the guest has not asked for, one error each
 
     def sigbus(self, address: int, code: int) -> None:
         """The SIGBUS handler; ``address`` is the guest physical one of the page."""
@@ -122,30 +109,27 @@ class Vmm:
             return
         if not self.has_ghes:
             if code == SignalCode.BUS_MCEERR_AR:
-                self.ledger.inject()
-                self.ledger.move(1, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
+                self.ask.ledger.inject()
+                self.ask.ledger.move(1, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
                 self.exit(_HARDWARE_ERROR)
             return
-        if self.poison is None:
-            self.poison = set()
-        self.poison.add(address)
         self.ask.publish(PoisonNoted, self.guest, address)
         if code == SignalCode.BUS_MCEERR_AR:
             self._record(address)
 
     def _record(self, address: int) -> None:
-        self.ledger.inject()
+        self.ask.ledger.inject()
         block = memory_block(address)
-        if self.delivery is RecordDelivery.ON_DEMAND:
+        if self.ask.record_delivery is RecordDelivery.ON_DEMAND:
             self._enqueue(block)
         else:
-            source = self.source(SEA_SOURCE)
+            source = self.sources.source(SEA_SOURCE)
             assert source is not None, "every QEMU has the SEA source"
             written = source.write(block, 1)
             if written is not Written.WRITTEN:
-                self.ledger.move(1, Account.IN_FLIGHT, LOST_AS[written])
+                self.ask.ledger.move(1, Account.IN_FLIGHT, LOST_AS[written])
                 self.ask.publish(RecordLost, Level.VMM, SEA_SOURCE, LOST_AS[written], self.guest)
-                self.exit(self.behaviour.exit_text)
+                self.exit(self.ask.qemu.exit_text)
                 return
             self.ask.publish(
                 StatusBlockWritten, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], block, self.guest
@@ -155,18 +139,18 @@ class Vmm:
 
     def _enqueue(self, block: bytes) -> None:
         if len(self.queue) >= QUEUE_MAX:
-            self.ledger.move(1, Account.IN_FLIGHT, Account.LOST_SLOT_NOT_ACKNOWLEDGED)
+            self.ask.ledger.move(1, Account.IN_FLIGHT, Account.LOST_SLOT_NOT_ACKNOWLEDGED)
             return
-        self.queue.append((block, 1))
+        self.queue = (*self.queue, block)
         self.ask.publish(StatusBlockWritten, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], block, self.guest)
 
     def inject(self, block: bytes) -> bool:
         """QMP inject-ghes-v2-error: False when the record is dropped. Without GHES it reports success in vain."""
-        self.ledger.inject()
-        source = self.source(QMP_SOURCE)
-        if not self.behaviour.injects or source is None or not self.has_ghes:
+        self.ask.ledger.inject()
+        source = self.sources.source(QMP_SOURCE)
+        if not self.ask.qemu.injects or source is None or not self.has_ghes:
             self._lose(Account.LOST_NO_SOURCE)
-            return self.behaviour.injects and not self.has_ghes
+            return self.ask.qemu.injects and not self.has_ghes
         written = source.write(block, 1)
         if written is not Written.WRITTEN:
             self._lose(LOST_AS[written])
@@ -178,7 +162,7 @@ class Vmm:
         return True
 
     def _lose(self, account: Account) -> None:
-        self.ledger.move(1, Account.IN_FLIGHT, account)
+        self.ask.ledger.move(1, Account.IN_FLIGHT, account)
         self.ask.publish(RecordLost, Level.VMM, QMP_SOURCE, account, self.guest)
 
     def exit(self, reason: str) -> None:
@@ -196,22 +180,17 @@ class Vmm:
         Where the firmware only asks for a buffer's address (``keeps_blocks``), what stands there stays. Returns
         what was carried by what is gone.
         """
-        self.poison = None
-        self.busy = 0
-        carried = sum(c for _, c in self.queue)
-        self.queue.clear()
-        for source in self.sources:
-            if not keeps_blocks:
-                carried += source.take_carried()
-                source.initialise()
+        self.busy = False
+        carried = len(self.queue)
+        self.queue = ()
+        if not keeps_blocks:
+            carried += self.sources.initialise()
         return carried
 
     def drop(self) -> int:
         """The VM is gone: returns what was carried."""
-        carried = self.reset(keeps_blocks=False)
-        self.sources = ()
-        return carried
+        return self.reset(keeps_blocks=False)
 
     def carried(self) -> int:
         """Occurrences in blocks and in the queue; for the accounting check."""
-        return sum(source.carried for source in self.sources) + sum(c for _, c in self.queue)
+        return self.sources.carried() + len(self.queue)

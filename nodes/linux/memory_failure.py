@@ -4,15 +4,16 @@ Sources: Linux mm/memory-failure.c (memory_failure(), memory_failure_queue(), hw
 kill_procs(), kill_accessing_process(), soft_offline_page()) of 6.1.192 and 6.12.117.
 """
 
-from collections.abc import Callable
 from enum import IntEnum, IntFlag
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nodes.events import NO_GUEST, Event, Level, PageOfflined, Receiver, Signal, SignalCode, SignalSent
+from nodes.events import PageOfflined, SignalCode
 from nodes.hardware.dram import PAGE_SHIFT
-from nodes.ledger import Account, Ledger
-from nodes.linux.pages import MemoryMap, Page, PageKind, address_lsb, user_address
-from nodes.linux.versions import Behaviour
+from nodes.ledger import Account
+from nodes.linux.pages import Page, PageKind
+
+if TYPE_CHECKING:
+    from nodes.linux.kernel import LinuxKernel
 
 FIFO_SIZE: Final = 16  # entries; MEMORY_FAILURE_FIFO_ORDER 4. A further one is dropped with a message
 EHWPOISON: Final = 133
@@ -85,22 +86,6 @@ ACTIONS: Final[dict[PageKind, Action]] = {
 }
 
 
-class Neighbours(Protocol):
-    """What memory_failure asks of the kernel around it."""
-
-    def publish(self, kind: type[Event], *fields: object) -> None:
-        """A fact leaves the host."""
-
-    def schedule_failure_work(self) -> None:
-        """The queue is not empty: run the worker soon."""
-
-    def forget_page(self, first: int, size: int) -> int:
-        """Poison in a page that was taken away will never be read; returns what it carried."""
-
-    def sigbus(self, page: Page, address: int, code: SignalCode) -> None:
-        """A task that has the page mapped was sent SIGBUS."""
-
-
 class Task(NamedTuple):
     """The task in whose context memory_failure runs, as far as it matters."""
 
@@ -110,39 +95,27 @@ class Task(NamedTuple):
 class MemoryFailure:
     """memory_failure of one kernel."""
 
-    __slots__ = ("ask", "behaviour", "fifo", "guest", "ledger", "level", "map", "poisoned")
+    __slots__ = ("fifo", "kernel", "poisoned")
 
-    def __init__(
-        self,
-        ask: Neighbours,
-        ledger: Ledger,
-        memory_map: MemoryMap,
-        behaviour: Behaviour,
-        *,
-        guest: int = NO_GUEST,
-    ) -> None:
-        self.ask = ask
-        self.ledger = ledger
-        self.map = memory_map
-        self.behaviour = behaviour
-        self.guest = guest
-        self.level = Level.HYPERVISOR if guest == NO_GUEST else Level.GUEST_KERNEL
-        self.fifo: list[tuple[int, Flag, int]] = []  # address, flags, occurrences carried
+    def __init__(self, kernel: "LinuxKernel") -> None:
+        self.kernel = kernel
+        self.fifo: tuple[tuple[int, Flag, int], ...] = ()  # address, flags, occurrences carried
         self.poisoned: dict[int, bool] = {}  # pfn -> whether tasks lost the page
 
     def queue(self, address: int, flags: Flag, carried: int) -> bool:
         """memory_failure_queue(): False, with the occurrence lost, when the queue is full."""
         if len(self.fifo) >= FIFO_SIZE:
-            self.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_FIFO_FULL)
+            self.kernel.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_FIFO_FULL)
             return False
-        self.fifo.append((address, flags, carried))
-        self.ask.schedule_failure_work()
+        self.fifo = (*self.fifo, (address, flags, carried))
+        self.kernel.ask.schedule_failure_work()
         return True
 
     def work(self, current: Task | None = None) -> None:
         """The worker, or the running task before it returns to user space, empties the queue."""
         while self.fifo:
-            address, flags, carried = self.fifo.pop(0)
+            (address, flags, carried), *rest = self.fifo
+            self.fifo = tuple(rest)
             if flags & Flag.SOFT_OFFLINE:
                 self.soft_offline(address, carried)
             else:
@@ -150,10 +123,10 @@ class MemoryFailure:
 
     def fail(self, address: int, flags: Flag, carried: int, current: Task | None = None) -> int:
         """memory_failure(): returns 0 or a negative error as the kernel does."""
-        if carried:
-            self.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
+        kernel = self.kernel
+        kernel.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
         pfn = address >> PAGE_SHIFT
-        page = self.map.page_of(address)
+        page = kernel.config.memory_map.page_of(address)
         if page.kind is PageKind.OUTSIDE:
             self._result(pfn, PageType.OUTSIDE, ActionResult.IGNORED)
             return -ENXIO
@@ -164,17 +137,18 @@ class MemoryFailure:
         if action.kills:
             self._kill(page, address, flags, current)
         page_type = action.page_type
-        if page_type is PageType.UNKNOWN and self.behaviour.names_get_hwpoison:
+        if page_type is PageType.UNKNOWN and kernel.behaviour.names_get_hwpoison:
             page_type = PageType.GET_HWPOISON
-        self._taken_away(pfn)
+        if action.result is ActionResult.RECOVERED:
+            kernel.ask.page_taken(pfn << PAGE_SHIFT, 1 << PAGE_SHIFT)
         self._result(pfn, page_type, action.result)
         return 0 if action.result >= ActionResult.DELAYED else -EBUSY
 
     def _again(self, page: Page, address: int, flags: Flag, current: Task | None) -> int:
         """The page is already poisoned: with action required, the task that has it mapped gets its signal."""
         if flags & Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
-            self.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
-        if self.behaviour.acts_on_repoisoned:
+            self.kernel.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
+        if self.kernel.behaviour.acts_on_repoisoned:
             self._result(address >> PAGE_SHIFT, PageType.ALREADY_POISONED, ActionResult.FAILED)
         return -EHWPOISON
 
@@ -184,16 +158,16 @@ class MemoryFailure:
         Any other task hears nothing until it touches the page.
         """
         if flags & Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
-            self.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
+            self.kernel.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
         elif page.kind is PageKind.GUEST:
-            self.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AO)
+            self.kernel.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AO)
 
     def soft_offline(self, address: int, carried: int) -> None:
         """soft_offline_page(): move the contents elsewhere; no task notices."""
-        if carried:
-            self.ledger.move(carried, Account.IN_FLIGHT, Account.CORRECTED)
+        kernel = self.kernel
+        kernel.ledger.move(carried, Account.IN_FLIGHT, Account.CORRECTED)
         pfn = address >> PAGE_SHIFT
-        page = self.map.page_of(address)
+        page = kernel.config.memory_map.page_of(address)
         if page.kind is PageKind.OUTSIDE or pfn in self.poisoned:
             return
         action = ACTIONS[page.kind]
@@ -201,20 +175,19 @@ class MemoryFailure:
             self._result(pfn, action.page_type, ActionResult.FAILED, soft=1)
             return
         self.poisoned[pfn] = False
-        self._taken_away(pfn)
+        kernel.ask.page_taken(pfn << PAGE_SHIFT, 1 << PAGE_SHIFT)
         self._result(pfn, action.page_type, ActionResult.RECOVERED, soft=1)
 
-    def touched(self, address: int) -> bool:
-        """A task touches an address: True when the page was taken away from it, and it gets a signal."""
-        return self.poisoned.get(address >> PAGE_SHIFT, False)
-
-    def _taken_away(self, pfn: int) -> None:
-        carried = self.ask.forget_page(pfn << PAGE_SHIFT, 1 << PAGE_SHIFT)
-        if carried:
-            self.ledger.move(carried, Account.LATENT, Account.REPORTED)
-
     def _result(self, pfn: int, page_type: PageType, result: ActionResult, soft: int = 0) -> None:
-        self.ask.publish(PageOfflined, self.level, pfn, page_type, result, soft, self.guest)
+        kernel = self.kernel
+        kernel.ask.publish(PageOfflined, kernel.level, pfn, page_type, result, soft, kernel.guest)
+
+    def mapped_anew(self, owner: int) -> None:
+        """A VMM mapped fresh pages in place of its guest's poisoned ones (its reset, or a new process)."""
+        page_of = self.kernel.config.memory_map.page_of
+        for pfn in self.poisoned:
+            if page_of(pfn << PAGE_SHIFT).owner == owner:
+                self.poisoned[pfn] = False
 
     def carried(self) -> int:
         """Occurrences in the queue; for the accounting check."""
@@ -224,14 +197,3 @@ class MemoryFailure:
 def _maps(page: Page, task: Task) -> bool:
     """Whether a task has a page mapped: a vCPU thread its guest's RAM, an ordinary task the tasks' pages."""
     return page.owner == task.owner if page.kind is PageKind.GUEST else task.owner == -1
-
-
-def send_sigbus(
-    publish: Callable[..., None], level: Level, guest: int, page: Page, address: int, code: SignalCode
-) -> None:
-    """Publish a SIGBUS for a page: to the VMM when it is a guest's RAM, else to an application."""
-    receiver = Receiver.VMM if page.kind is PageKind.GUEST else Receiver.APPLICATION
-    subject = page.owner if receiver is Receiver.VMM else guest
-    publish(
-        SignalSent, level, receiver, Signal.SIGBUS, code, user_address(page, address), address_lsb(page), subject
-    )

@@ -21,16 +21,16 @@ def present_block(machine: Machine, block: bytes, source_id: int, guest: int, el
     ledger.inject()
     source = source_of(machine, source_id)
     block = block.ljust(HEAD_SIZE, b"\0")
-    block = block.ljust(min(block_length(block), source.block_size), b"\0")
+    block = block.ljust(min(block_length(block), source.kind.block_size), b"\0")
     written = source.write(block, 1)
     if written is not Written.WRITTEN:
         ledger.move(1, Account.IN_FLIGHT, LOST_AS[written])
         machine.publish(RecordLost, Level.EL3, source_id, LOST_AS[written])
         return
-    machine.publish(StatusBlockWritten, Level.EL3, source_id, source.notification, block)
-    if source.notification is not NotificationType.POLLED:
-        machine.publish(OsNotified, Level.EL3, source_id, source.notification, source.vector)
-    if source.notification is NotificationType.SEA:
+    machine.publish(StatusBlockWritten, Level.EL3, source_id, source.kind.notification, block)
+    if source.kind.notification is not NotificationType.POLLED:
+        machine.publish(OsNotified, Level.EL3, source_id, source.kind.notification, source.kind.vector)
+    if source.kind.notification is NotificationType.SEA:
         ec = ExceptionClass.DABT_CURRENT if guest == NO_GUEST and el else ExceptionClass.DABT_LOWER
         machine.sea_at_el2(guest, el, abort_esr(ec))
     else:
@@ -39,12 +39,12 @@ def present_block(machine: Machine, block: bytes, source_id: int, guest: int, el
 
 def source_of(machine: Machine, source_id: int) -> ErrorSource:
     """An error source of the host; a further one of the same kind where its HEST has no such id."""
-    for source in machine.sources:
-        if source.source_id == source_id:
-            return source
-    first = machine.sources[0]
-    source = ErrorSource(source_id, first.notification, vector=first.vector, block_size=first.block_size)
-    machine.sources = machine.kernel.sources = (*machine.sources, source)
+    source = machine.sources.source(source_id)
+    if source is None:
+        kinds = machine.sources.kinds
+        machine.sources.kinds = (*kinds, kinds[0]._replace(source_id=source_id))
+        source = machine.sources.source(source_id)
+    assert source is not None, "it was just added"
     return source
 
 

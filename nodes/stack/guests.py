@@ -11,9 +11,10 @@ from nodes.events import Event, GuestReset, GuestStarted, GuestStopped, SignalCo
 from nodes.guest.kernel import GuestKernel
 from nodes.guest.uefi import NO_FIRMWARE, Booted
 from nodes.hypervisor.kvm import Kvm, Vcpu
+from nodes.hypervisor.versions import QemuBehaviour
 from nodes.hypervisor.vmm import SEA_SOURCE, Vmm
 from nodes.ledger import Account, Ledger
-from nodes.linux.versions import BEHAVIOUR
+from nodes.linux.kernel import KernelConfig
 from nodes.policy import RecordDelivery, RecordLocation
 from nodes.stack.platform import Platform
 from nodes.stack.timers import Timer
@@ -21,6 +22,7 @@ from nodes.stack.timers import Timer
 SIGBUS_NS: Final = 30_000  # from the signal to QEMU's handler; assumed
 REBOOT_NS: Final = 30_000_000_000  # panic=30 on every kernel; assumed
 RESTART_NS: Final = 60_000_000_000  # a VM that ended is started again; assumed
+_NO_GUESTS: Final[frozenset[int]] = frozenset()
 _TWO_SIGBUS: Final = "a second SIGBUS before the first was processed"
 
 
@@ -46,38 +48,59 @@ class Neighbours(Protocol):
     def guest_lost_task(self, guest: int) -> None:
         """The task that ran in a guest is gone, or the guest is."""
 
+    def memory_mapped_anew(self, guest: int) -> None:
+        """A VMM mapped fresh pages in place of its guest's poisoned ones."""
+
 
 class Guest:
     """One virtual machine."""
 
-    __slots__ = ("booted", "kernel", "vcpu", "vmm")
+    __slots__ = ("kernel", "vcpu", "vmm")
 
-    def __init__(self, vcpu: Vcpu, vmm: Vmm, kernel: GuestKernel, booted: Booted) -> None:
+    def __init__(self, vcpu: Vcpu, vmm: Vmm, kernel: GuestKernel) -> None:
         self.vcpu = vcpu
         self.vmm = vmm
         self.kernel = kernel
-        self.booted = booted
 
 
 class Guests:
     """All guests of one host. ``ledger`` counts what their hypervisor took to them."""
 
-    __slots__ = ("ask", "firmware_withdrawn", "gone", "guests", "kvm", "ledger", "platform", "stopped")
+    __slots__ = ("ask", "firmware_withdrawn", "gone", "guests", "ledger", "platform", "stopped")
 
     def __init__(self, ask: Neighbours, platform: Platform) -> None:
         self.ask = ask
         self.ledger = Ledger()
         self.guests: dict[int, Guest] = {}
-        self.gone: set[int] = set()
-        self.stopped: set[int] = set()  # on purpose: not started again by itself
-        self.firmware_withdrawn: set[int] = set()  # guests that boot without UEFI
+        self.gone: frozenset[int] = _NO_GUESTS
+        self.stopped: frozenset[int] = _NO_GUESTS  # on purpose: not started again by itself
+        self.firmware_withdrawn: frozenset[int] = _NO_GUESTS  # guests that boot without UEFI
         self.set_platform(platform)
 
     def set_platform(self, platform: Platform) -> None:
         """The host's switches changed: guests that start from now on follow the new ones."""
         self.platform = platform
-        behaviour = BEHAVIOUR[platform.switches.kernel]
-        self.kvm = Kvm(self, self.ledger, behaviour, platform.switches.virtual_syndrome)
+
+    @property
+    def kvm(self) -> Kvm:
+        """KVM has no state of its own."""
+        switches = self.platform.switches
+        return Kvm(self, self.ledger, self.platform.host_config.behaviour, switches.virtual_syndrome)
+
+    @property
+    def guest_config(self) -> KernelConfig:
+        """How guests' kernels are built."""
+        return self.platform.guest_config
+
+    @property
+    def qemu(self) -> QemuBehaviour:
+        """What this QEMU version does."""
+        return self.platform.qemu
+
+    @property
+    def record_delivery(self) -> RecordDelivery:
+        """How a guest's kernel gets at a record."""
+        return self.platform.switches.record_delivery
 
     @property
     def now(self) -> int:
@@ -103,12 +126,12 @@ class Guests:
         return state
 
     def _new(self, guest: int) -> Guest:
-        switches = self.platform.switches
-        booted = NO_FIRMWARE if guest in self.firmware_withdrawn else self.platform.firmware
-        vmm = Vmm(self, self.ledger, guest, self.platform.qemu, switches.record_delivery)
-        vmm.has_ghes = booted.knows_errors
-        kernel = GuestKernel(self, self.ledger, self.platform.guest_config, guest)
-        return Guest(Vcpu(guest), vmm, kernel, booted)
+        has_ghes = self.booted(guest).knows_errors
+        return Guest(Vcpu(guest), Vmm(self, guest, has_ghes=has_ghes), GuestKernel(self, guest))
+
+    def booted(self, guest: int) -> Booted:
+        """What a guest's firmware left at its last boot."""
+        return NO_FIRMWARE if guest in self.firmware_withdrawn else self.platform.firmware
 
     def vmm_signalled(self, guest: int, ipa: int, code: SignalCode) -> None:
         """A VMM got SIGBUS. The slot of the vCPU thread holds one."""
@@ -119,7 +142,7 @@ class Guests:
             if vmm.busy:
                 vmm.exit(_TWO_SIGBUS)
                 return
-            vmm.busy = 1
+            vmm.busy = True
         self.ask.set_timer(SIGBUS_NS, Timer.VMM_SIGBUS, guest, ipa, code)
 
     def vmm_sigbus(self, guest: int, ipa: int, code: int) -> None:
@@ -130,7 +153,7 @@ class Guests:
         if code == SignalCode.BUS_MCEERR_AR:
             if not vmm.busy:
                 return  # it was for a VM that has ended since
-            vmm.busy = 0
+            vmm.busy = False
         vmm.sigbus(ipa, code)
 
     def vmm_killed(self, guest: int) -> None:
@@ -151,15 +174,15 @@ class Guests:
         """The guest takes a synchronous external abort whose registers QEMU wrote."""
         state = self.guest_of(guest)
         vcpu, kernel, vmm = state.vcpu, state.kernel, state.vmm
-        if vmm.delivery is RecordDelivery.ON_DEMAND:
+        if self.record_delivery is RecordDelivery.ON_DEMAND:
             deadline = kernel.calling
             if not kernel.abort_on_demand(vcpu.el, masked=vcpu.masked):
-                vmm.queue.pop()
+                vmm.queue = vmm.queue[:-1]
                 kernel.lose_call(
                     SEA_SOURCE, Account.LOST_DEADLINE_EXPIRED if deadline else Account.LOST_CALL_DENIED
                 )
             return
-        if kernel.abort(vcpu.el, vmm.source(SEA_SOURCE)):
+        if kernel.abort(vcpu.el, vmm.sources.source(SEA_SOURCE)):
             self.ask.guest_went_on(guest)
 
     def notify_guest(self, guest: int, source: ErrorSource) -> None:
@@ -179,7 +202,7 @@ class Guests:
         state = self.guests.get(guest)
         if state is None or not state.kernel.calling:
             return
-        blocks, state.vmm.queue = state.vmm.queue, []
+        blocks, state.vmm.queue = state.vmm.queue, ()
         state.kernel.call_returned(blocks)
         self.ask.guest_went_on(guest)
 
@@ -210,12 +233,13 @@ class Guests:
     def vm_exited(self, guest: int) -> None:
         """A VM's process ended: what was on its way to the guest is lost; it is started again later."""
         self._drop(guest)
-        self.gone.add(guest)
+        self.gone |= {guest}
         self.ask.set_timer(RESTART_NS, Timer.GUEST_RESTART, guest)
 
     def _drop(self, guest: int) -> None:
         state = self.guests.pop(guest, None)
         self.ask.guest_lost_task(guest)
+        self.ask.memory_mapped_anew(guest)
         if state is None:
             return
         self.ledger.move(state.vcpu.carried, Account.PENDING, Account.LOST_GUEST_GONE)
@@ -226,9 +250,9 @@ class Guests:
         """A guest is started if it is gone; its firmware boots and tells where its tables lie."""
         if guest not in self.gone:
             return
-        self.gone.discard(guest)
-        self.stopped.discard(guest)
-        self.publish(GuestStarted, guest, self.guest_of(guest).booted.hest)
+        self.gone -= {guest}
+        self.stopped -= {guest}
+        self.publish(GuestStarted, guest, self.booted(guest).hest)
 
     def stop(self, guest: int) -> None:
         """A guest is stopped on purpose."""
@@ -236,8 +260,8 @@ class Guests:
             return
         self.publish(GuestStopped, guest)
         self._drop(guest)
-        self.gone.add(guest)
-        self.stopped.add(guest)
+        self.gone |= {guest}
+        self.stopped |= {guest}
 
     def restart(self, guest: int) -> None:
         """The restart time of a VM that ended is over."""
@@ -262,35 +286,35 @@ class Guests:
         carried = state.vmm.reset(keeps_blocks=keeps) + state.kernel.reset()
         self.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
         self.ask.guest_lost_task(guest)
+        self.ask.memory_mapped_anew(guest)
         if keeps:
             self._probe(state)
-        self.publish(GuestStarted, guest, state.booted.hest)
+        self.publish(GuestStarted, guest, self.booted(guest).hest)
 
     def _probe(self, state: Guest) -> None:
         """ghes_probe() of a guest that boots: what stands in its blocks is consumed now."""
-        for source in state.vmm.sources:
+        for source in state.vmm.sources.made:
             if state.kernel.acknowledges and not state.kernel.down:
                 state.kernel.running().reader.proc(source)
 
     def withdraw_firmware(self, guest: int) -> None:
         """A guest boots without UEFI from now on; one that runs is reset for it."""
-        self.firmware_withdrawn.add(guest)
+        self.firmware_withdrawn |= {guest}
         state = self.guests.get(guest)
         if state is not None:
-            self.reset(guest)
-            state.booted = NO_FIRMWARE
             state.vmm.has_ghes = False
+            self.reset(guest)
 
     def host_gone(self, reason: str) -> None:
         """The host's kernel panicked, or the host stopped: every guest that was there is gone with it."""
         for guest in sorted(self.guests):
             self.guests[guest].vmm.announce_exit(reason)
             self._drop(guest)
-        self.gone.update(range(self.platform.shape.guests))
+        self.gone = frozenset(range(self.platform.shape.guests))
 
     def host_back(self) -> None:
         """The host has booted: its guests are started again, but for those that were stopped on purpose."""
-        self.gone = set(self.stopped)
+        self.gone = self.stopped
 
     def guest_went_on(self, guest: int) -> None:
         """A guest's task goes on after an abort."""

@@ -7,9 +7,9 @@ what takes time goes through a timer of the world outside, which fires it back h
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from nodes.apei.source import ErrorSource
+from nodes.apei.source import ErrorSource, Sources
 from nodes.el3.monitor import Entry, Monitor
-from nodes.el3.sources import POLL_INTERVAL_MS, host_sources
+from nodes.el3.sources import POLL_INTERVAL_MS
 from nodes.events import (
     NO_GUEST,
     Event,
@@ -83,7 +83,7 @@ class Machine:
         self.sequence = 0
         self.ledger = Ledger()
         self.tasks = Tasks(self)
-        self.polling: set[int] = set()  # source ids whose poll timer is armed
+        self.polling: tuple[int, ...] = ()  # source ids whose poll timer is armed
         self.down = False  # nothing runs above the hardware and EL3
         self.falls = 0  # how often it went down
         self.guests = Guests(self, platform)
@@ -95,10 +95,9 @@ class Machine:
         """Shape and switches: firmware and the host's kernel are set up anew, the hardware keeps its state."""
         self.platform = platform
         self.board.setup = platform.setup
-        self.sources = host_sources(platform.switches.notification)
+        self.sources = Sources(platform.source_kinds)
         self.monitor = Monitor(self, self.board, self.ledger, platform.switches, self.sources)
-        self.kernel = HostKernel(self, self.board, self.ledger, platform.host_config, self.sources)
-        self.kernel.aest = platform.switches.aest
+        self.kernel = HostKernel(self, self.board, platform.host_config, self.sources, platform.switches.aest)
         self.guests.set_platform(platform)
 
     def publish(self, kind: type[Event], *fields: object) -> None:
@@ -192,6 +191,10 @@ class Machine:
         """The task that ran in a guest is gone, or the guest is."""
         self.tasks.gone(guest)
 
+    def memory_mapped_anew(self, guest: int) -> None:
+        """A VMM mapped fresh pages in place of its guest's poisoned ones."""
+        self.kernel.linux.mapped_anew(guest)
+
     def enter_later(self, pe: int, delay_ns: int) -> None:
         """Look at the exception of a PE soon."""
         self.set_timer(delay_ns, Timer.EL3_ENTERED, pe)
@@ -203,7 +206,7 @@ class Machine:
     def notify_os(self, source: ErrorSource) -> None:
         """The operating system's handler runs."""
         self.kernel.notified(source)
-        if source.notification is NotificationType.SDEI:
+        if source.kind.notification is NotificationType.SDEI:
             self.set_timer(IRQ_WORK_NS, Timer.SDEI_DONE)
 
     def sdei_done(self) -> None:
@@ -221,10 +224,6 @@ class Machine:
         """EL3 stopped the system: the watchdog will reset it."""
         self._fall(reason, WATCHDOG_NS)
 
-    def host_irq_work_later(self, delay_ns: int) -> None:
-        """Run irq_work soon."""
-        self.set_timer(delay_ns, Timer.SDEI_DONE)
-
     def host_failure_work_later(self, delay_ns: int) -> None:
         """Run memory_failure's worker soon."""
         self.set_timer(delay_ns, Timer.HOST_FAILURE)
@@ -232,12 +231,12 @@ class Machine:
     def poll_later(self, source_id: int) -> None:
         """Look at a polled source at its next interval; the timer is armed only while a block waits."""
         if source_id not in self.polling:
-            self.polling.add(source_id)
+            self.polling = (*self.polling, source_id)
             self.set_timer(POLL_NS - self.now % POLL_NS, Timer.POLL, source_id)
 
     def poll(self, source_id: int) -> None:
         """The poll timer of a source."""
-        self.polling.discard(source_id)
+        self.polling = tuple(other for other in self.polling if other != source_id)
         self.kernel.poll(source_id)
 
     def vmm_signalled(self, page: Page, address: int, code: SignalCode) -> None:
@@ -281,20 +280,13 @@ class Machine:
         self.publish(HostReset, reason, int(cold))
         self.guests.host_gone("the host was reset")
         self.tasks.clear()
-        self.polling.clear()
+        self.polling = ()
         lost = self.kernel.carried() + self.monitor.reset()
         if cold:
-            lost += self._clear_sources()
+            lost += self.sources.initialise()
         self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
         self.board.lose_power(cold=cold)
         self._boot()
-
-    def _clear_sources(self) -> int:
-        """Firmware sets its sources up anew; returns what their blocks carried."""
-        carried = sum(source.take_carried() for source in self.sources)
-        for source in self.sources:
-            source.initialise()
-        return carried
 
     def _boot(self) -> None:
         self.down = False
@@ -306,7 +298,7 @@ class Machine:
     def change_platform(self, platform: Platform) -> None:
         """Other switches: firmware and kernels are exchanged, which takes a reset."""
         self.reset(cold=False, reason="the switches changed")
-        lost = self.kernel.carried() + self.monitor.carried() + self._clear_sources()
+        lost = self.kernel.carried() + self.monitor.carried() + self.sources.initialise()
         self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
         self.set_platform(platform)
         self.monitor.sdei.boot()

@@ -9,13 +9,14 @@ from typing import Final
 import msgspec
 
 from nodes.apei.qemu_tables import HardwareErrors, fw_cfg_files, loader_script
-from nodes.el3.sources import host_sources
+from nodes.el3.sources import source_kinds
 from nodes.guest.uefi import Booted, ask_by_mm, run_loader
 from nodes.hardware.board import Setup
 from nodes.hardware.dram import DramGeometry
 from nodes.hypervisor.versions import QEMU, QemuBehaviour
 from nodes.linux.kernel import KernelConfig
 from nodes.linux.pages import GUEST_BASE, PAGE_SIZE, MemoryMap, guest_map, host_map, user_address
+from nodes.linux.versions import BEHAVIOUR
 from nodes.policy import Handling, RecordLocation, Switches
 from nodes.spec.aarch64 import SCR_FIRMWARE_FIRST, SCR_KERNEL_FIRST
 
@@ -47,6 +48,7 @@ class Platform:
         "qemu",
         "setup",
         "shape",
+        "source_kinds",
         "switches",
     )
 
@@ -63,11 +65,12 @@ class Platform:
             switches.ce_threshold,
         )
         self.qemu: QemuBehaviour = QEMU[switches.qemu]
+        self.source_kinds = source_kinds(switches.notification)
         self.host_config = KernelConfig(
-            switches.kernel, self.host_map, len(host_sources(switches.notification)), switches.panic_on_oops
+            BEHAVIOUR[switches.kernel], self.host_map, len(self.source_kinds), switches.panic_on_oops
         )
         self.guest_config = KernelConfig(
-            switches.guest_kernel, self.guest_map, self.qemu.source_count, switches.panic_on_oops
+            BEHAVIOUR[switches.guest_kernel], self.guest_map, self.qemu.source_count, switches.panic_on_oops
         )
         self.firmware: Booted = self._boot_guest()
 

@@ -26,6 +26,9 @@ class Consumer(NamedTuple):
     touches: int
 
 
+_NOBODY: Final[dict[int, Consumer]] = {}  # shared, never changed in place
+
+
 class Tasks:
     """At most one task of each guest, and one of the host."""
 
@@ -33,21 +36,22 @@ class Tasks:
 
     def __init__(self, machine: "Machine") -> None:
         self.machine = machine
-        self.consumers: dict[int, Consumer] = {}  # guest, or NO_GUEST for a task of the host
+        self.consumers = _NOBODY  # guest, or NO_GUEST for a task of the host
 
     def clear(self) -> None:
         """Nobody runs any more."""
-        self.consumers.clear()
+        self.consumers = _NOBODY
 
     def gone(self, guest: int) -> None:
         """The task that met an error is gone, or could go on."""
-        self.consumers.pop(guest, None)
+        if guest in self.consumers:
+            self.consumers = {other: kept for other, kept in self.consumers.items() if other != guest} or _NOBODY
 
     def met_error(self, guest: int, address: int, el: int, pe: int) -> None:
         """Whoever met an error tries again."""
         before = self.consumers.get(guest)
         touches = before.touches + 1 if before is not None and before.address == address else 1
-        self.consumers[guest] = Consumer(address, 1 if el else 0, pe, touches)
+        self.consumers = {**self.consumers, guest: Consumer(address, 1 if el else 0, pe, touches)}
         self.machine.set_timer(RETRY_NS if touches == 1 else RETRY_AGAIN_NS, Timer.RETRY, guest, touches)
 
     def went_on(self, guest: int) -> None:
@@ -76,8 +80,9 @@ class Tasks:
             if el == 0 and machine.guests.guest_of(guest).kernel.touched(ipa):
                 self.gone(guest)
                 return
-        if machine.kernel.linux.failure.touched(address):
-            self.consumers.setdefault(guest, Consumer(address, 1 if el else 0, pe, 1))
+        if machine.kernel.linux.touched(address):
+            if guest not in self.consumers:
+                self.consumers = {**self.consumers, guest: Consumer(address, 1 if el else 0, pe, 1)}
             page = machine.platform.host_map.page_of(address)
             machine.kernel.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
         elif not machine.board.read(address, pe, guest, el):

@@ -1,0 +1,179 @@
+"""The hosts of one partition as asyncio actors: mail in, events out. The only file here that awaits.
+
+Every host is an actor with its share of one bounded mailbox; one task drains them all, because a task and a queue
+for each host cost more than the host. Commands are handled in the order in which they were sent. Before a command
+at t every timer that is due up to t fires, over all hosts, in the order (time, host, timer); a command from the
+past takes the clock's time. So what leaves does not depend on how the mail was cut into batches.
+
+A host exists once it is touched. Overload is back-pressure, never loss: ``send`` waits while the mailbox is full,
+and the hosts wait while ``flush`` does.
+
+Sources: the design's section 3, "Time" and "Actor".
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from typing import Final, NamedTuple, Protocol
+
+from nodes.events import ClockAdvanced, Event
+from nodes.events.commands import Command
+from nodes.spec.timestamp import at_epoch_ns, timestamp_bytes
+from nodes.stack.apply import apply
+from nodes.stack.machine import NS_PER_S, Machine
+from nodes.stack.platform import Platform
+from nodes.stack.timers import Timer
+
+MAILBOX_MAX: Final = 8192  # commands that wait; a sender waits at the bound
+BATCH_MAX: Final = 1024  # commands handled before what they wrote is flushed
+
+
+class Home(NamedTuple):
+    """Where a host belongs: its place among all hosts, and its platform."""
+
+    place: int
+    platform: Platform
+
+
+class Roster(Protocol):
+    """Which hosts there are."""
+
+    def home_of(self, host: str) -> Home | None:
+        """The home of a host; None for a name that nobody has."""
+
+
+class Outlet(Protocol):
+    """Where events go."""
+
+    def publish(
+        self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
+    ) -> None:
+        """An event of a host."""
+
+    def watermark(self, time_ns: int) -> None:
+        """No later event is earlier than this time."""
+
+    async def flush(self) -> None:
+        """What was published since the last flush becomes durable; waits while the log is slower."""
+
+
+class Hosts:
+    """The hosts of one partition, their clock and their timers."""
+
+    __slots__ = (
+        "_handled",
+        "_outlet",
+        "_roster",
+        "_stamp",
+        "_timers",
+        "_timers_set",
+        "clock_ns",
+        "epoch_ns",
+        "ignored",
+        "machines",
+        "publish",
+        "unknown",
+    )
+
+    def __init__(self, roster: Roster, outlet: Outlet, epoch_ns: int) -> None:
+        self._roster = roster
+        self._outlet = outlet
+        self.publish = outlet.publish  # what a machine asks for, without a step in between
+        self.epoch_ns = epoch_ns  # real time of virtual time 0, ns since 1970
+        self.clock_ns = 0
+        self.machines: dict[str, Machine] = {}
+        self.ignored = 0  # commands that were handled before
+        self.unknown = 0  # commands for hosts that do not exist
+        self._handled: dict[int, int] = {}  # origin -> highest number handled
+        self._timers: list[tuple[int, int, int, Machine, Timer, tuple[int, int, int]]] = []
+        self._timers_set = 0
+        self._stamp = (-1, b"")  # the last answer of the firmware's clock
+
+    def set_timer(self, time_ns: int, machine: Machine, timer: Timer, numbers: tuple[int, int, int]) -> None:
+        """A machine wants to come back."""
+        self._timers_set += 1
+        heappush(self._timers, (time_ns, machine.index, self._timers_set, machine, timer, numbers))
+
+    def timestamp(self, epoch_s: int) -> bytes:
+        """A time in seconds since 1970 as firmware writes it; errors come in bursts, so the last one is kept."""
+        if self._stamp[0] != epoch_s:
+            self._stamp = epoch_s, timestamp_bytes(at_epoch_ns(epoch_s * NS_PER_S))
+        return self._stamp[1]
+
+    def advance(self, time_ns: int) -> None:
+        """Move the clock, and fire every timer that is due by then."""
+        timers = self._timers
+        while timers and timers[0][0] <= time_ns:
+            due_ns, _, _, machine, timer, numbers = heappop(timers)
+            machine.fire(due_ns, timer, numbers)
+        self.clock_ns = max(self.clock_ns, time_ns)
+
+    def handle(self, command: Command | ClockAdvanced) -> None:
+        """One command, in its turn. One that its origin sent before changes nothing."""
+        self.advance(command.time_ns)
+        if isinstance(command, ClockAdvanced):
+            self._outlet.watermark(self.clock_ns)
+            return
+        if command.sequence <= self._handled.get(command.origin, 0):
+            self.ignored += 1
+            return
+        self._handled[command.origin] = command.sequence
+        machine = self.machine(command.host)
+        if machine is None:
+            self.unknown += 1
+        else:
+            apply(machine, command, self.clock_ns)
+
+    def machine(self, host: str) -> Machine | None:
+        """A host, made when first touched; None for a name that nobody has."""
+        machine = self.machines.get(host)
+        if machine is None:
+            home = self._roster.home_of(host)
+            if home is None:
+                return None
+            machine = Machine(host, home.place, home.platform, self, epoch_ns=self.epoch_ns)
+            self.machines[host] = machine
+        return machine
+
+
+class Actors:
+    """The task that drains the mailbox of a partition's hosts."""
+
+    def __init__(
+        self, hosts: Hosts, outlet: Outlet, *, mailbox_max: int = MAILBOX_MAX, batch_max: int = BATCH_MAX
+    ) -> None:
+        assert batch_max > 0, "a batch holds at least one command"
+        self.hosts = hosts
+        self._outlet = outlet
+        self._mailbox: deque[Command | ClockAdvanced] = deque()
+        self._mailbox_max = mailbox_max
+        self._batch_max = batch_max
+        self._changed = asyncio.Condition()
+        self._closed = False
+
+    async def send(self, commands: Sequence[Command | ClockAdvanced]) -> None:
+        """Put commands into the mailbox, in order; waits while it is full."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self._mailbox) < self._mailbox_max)
+            self._mailbox.extend(commands)
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """No more mail: ``run`` ends when the mailbox is empty."""
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    async def run(self) -> None:
+        """Handle mail until it ends."""
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._mailbox or self._closed)
+            if not self._mailbox:
+                return
+            for _ in range(min(self._batch_max, len(self._mailbox))):
+                self.hosts.handle(self._mailbox.popleft())
+            await self._outlet.flush()
+            async with self._changed:
+                self._changed.notify_all()

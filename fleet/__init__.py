@@ -1,1 +1,3 @@
 """Many hosts, one log: scenarios, commands, shards, files."""
+
+__version__ = "0.1.0"

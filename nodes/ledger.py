@@ -80,6 +80,11 @@ class Ledger(Counts):
             self[source] -= carried
             self[target] += carried
 
+    def add(self, other: Self) -> None:
+        """Take in the counts of another ledger."""
+        for index, count in enumerate(other):
+            self[index] += count
+
     def open(self) -> int:
         """Occurrences that have not ended."""
         return sum(self[account] for account in OPEN)

@@ -8,11 +8,14 @@ Sources: the switch names of the design; Linux, KVM, QEMU and TF-A versions as t
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from nodes.spec.err import RecordFormat
+
+CE_THRESHOLD_MAX: Final = 32768  # a 15-bit counter wraps there
 
 
 class Handling(StrEnum):
@@ -114,9 +117,29 @@ class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     aest: Aest = Aest.DRIVER
     probes: Probes = Probes.PRESENT
     severity_policy: SeverityPolicy = SeverityPolicy.STRICT
-    ce_threshold: int = 1  # corrected errors of one record before firmware is told; 1 to 32768
+    # corrected errors of one record before firmware is told
+    ce_threshold: Annotated[int, Meta(ge=1, le=CE_THRESHOLD_MAX)] = 1
     panic_on_oops: bool = False  # of both kernels; Debian's default
 
 
+_CHANGES: Final[Any] = msgspec.defstruct(
+    "_CHANGES",
+    [(name, kind | UnsetType, UNSET) for name, kind in get_type_hints(Switches, include_extras=True).items()],
+    frozen=True,
+    forbid_unknown_fields=True,
+)
+
+
+class SwitchChanges(_CHANGES, frozen=True, forbid_unknown_fields=True):  # type: ignore[misc, call-arg]
+    """Some switches of a host, each with its new value; the others stay as they are."""
+
+    def applied(self, switches: Switches) -> Switches:
+        """The switches with these changes."""
+        return msgspec.structs.replace(switches, **self.named())
+
+    def named(self) -> dict[str, object]:
+        """The switches that change, by name."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not UNSET}
+
+
 DEFAULT_SWITCHES: Final = Switches()
-CE_THRESHOLD_MAX: Final = 32768  # a 15-bit counter wraps there

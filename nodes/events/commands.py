@@ -83,7 +83,7 @@ class ResetHost(Command, frozen=True, gc=False, array_like=True, tag=10):
 
 
 class ChangePolicy(Command, frozen=True, gc=False, array_like=True, tag=11):
-    """The host's switches change. ``switches`` is JSON of nodes.policy.Switches."""
+    """Some switches of the host change. ``switches`` is JSON of nodes.policy.SwitchChanges."""
 
     switches: str
 

@@ -71,7 +71,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The common head; it never changes."""
 
     topic: ClassVar[str] = ""
-    level: ClassVar[Level] = Level.HARDWARE  # of events that belong to one level
+    level: ClassVar[Level | None] = None  # None: the first field of its own says the level
     registers: ClassVar[dict[str, str]] = {}  # field -> register that it holds the value of
 
     n: int  # position in the partition

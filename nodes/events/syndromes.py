@@ -43,6 +43,7 @@ class SErrorTaken(Event, frozen=True, gc=False, array_like=True, tag=23):
     """A PE took a physical SError."""
 
     topic = SYNDROME
+    level = Level.HARDWARE
     registers = {"esr": "ESR_EL<t>"}
 
     pe: int
@@ -67,6 +68,7 @@ class SeaTaken(Event, frozen=True, gc=False, array_like=True, tag=25):
     """A PE took a synchronous external abort."""
 
     topic = SYNDROME
+    level = Level.HARDWARE
     registers = {"esr": "ESR_EL<t>", "far": "FAR_EL<t>"}
 
     pe: int

@@ -76,6 +76,12 @@ class MemoryMap:
         return 0, 0
 
 
+    def own(self) -> tuple[int, int]:
+        """First address and size (bytes) of what belongs to the kernel itself, behind its guests' RAM."""
+        first = next(page.first for page in self._pages if page.owner == -1)
+        return first, self.end - first
+
+
 def _own_ranges(size: int) -> list[tuple[int, PageKind, int]]:
     """What a kernel does with memory of its own, in eighths."""
     part = size // 8

@@ -12,7 +12,7 @@ import msgspec
 from nodes.events import NO_GUEST, RegisterWritten
 from nodes.events import commands as c
 from nodes.hardware.record import RecordRegister
-from nodes.policy import Switches
+from nodes.policy import SwitchChanges
 from nodes.stack.beginnings import barrier, pend_serror, present_block
 from nodes.stack.machine import Machine
 from nodes.stack.platform import platform_of
@@ -61,8 +61,9 @@ def _reset_host(machine: Machine, command: c.ResetHost) -> None:
 
 
 def _change_policy(machine: Machine, command: c.ChangePolicy) -> None:
-    switches = msgspec.json.decode(command.switches, type=Switches)
-    machine.change_platform(platform_of(machine.platform.shape, switches))
+    changes = msgspec.json.decode(command.switches, type=SwitchChanges)
+    platform = machine.platform
+    machine.change_platform(platform_of(platform.shape, changes.applied(platform.switches)))
 
 
 def _write_register(machine: Machine, command: c.WriteErrorRegister) -> None:

@@ -1,0 +1,96 @@
+"""The command ``rasfleet``: one table of commands, each loaded only when it is called.
+
+Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 4 corrupt data, 130 interrupted.
+"""
+
+import os
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from fleet import __version__
+
+CORRUPT: Final = 4
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+DEFECT: Final = 70  # sysexits.h EX_SOFTWARE
+TRACEBACK: Final = "RASFLEET_TRACEBACK"  # environment: show where a failure comes from
+COMMANDS: Final = {  # name -> what it does, in the order of help
+    "run": "Run a scenario: a fault storm through many hosts.",
+    "trace": "Send one fault through one host, and show what each level does.",
+    "decode": "Show a syndrome, register, record or table as fields with their meaning.",
+    "sample": "Write varied status blocks or CPER records, for testing what reads them.",
+    "hest": "Build the table of error sources: a host's, or a guest's as QEMU builds it.",
+    "import": "Put recorded errors through the stack, and compare the outcome.",
+    "tail": "Print the events of a run.",
+    "info": "Say what a run is and holds.",
+    "state": "Show a host's registers, records, pages, guests and ledger at a time.",
+    "verify": "Run a run again and compare every event.",
+    "log": "Look after a run's log: verify.",
+    "validate": "Check a scenario and print its plan.",
+}
+
+
+class Lazy(click.Group):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (what click calls)
+        """The names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, from its module."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"fleet.commands.{cmd_name.replace('import', 'import_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 115})
+@click.version_option(__version__, prog_name="rasfleet")
+def cli() -> None:
+    """Simulate hardware errors in a fleet of Arm servers, from the error record to the guest's kernel."""
+
+
+def main() -> None:
+    """Run a command; whatever goes wrong is one line and an exit code."""
+    try:
+        code = cli.main(prog_name="rasfleet", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as fault:
+        fault.show()
+        sys.exit(fault.exit_code)
+    except Exception as fault:
+        if TRACEBACK in os.environ:
+            raise
+        code, said = _explained(fault)
+        click.echo(f"rasfleet: {said}", err=True)
+    sys.exit(code)
+
+
+def _explained(fault: Exception) -> tuple[int, str]:
+    """The exit code of a failure, and one line about it."""
+    from fleet.log.protocol import CorruptLog, LogError
+    from fleet.scenario_errors import ScenarioError
+    from nodes.spec.layout import Malformed
+
+    if isinstance(fault, CorruptLog | Malformed):
+        return CORRUPT, str(fault)
+    if isinstance(fault, LogError | ScenarioError):
+        return USAGE, str(fault)
+    if isinstance(fault, OSError):
+        return USAGE, f"{fault.filename or 'the system'}: {fault.strerror or fault}"
+    return DEFECT, f"a defect of rasfleet, {type(fault).__name__}: {fault} ({TRACEBACK}=1 shows where)"
+
+
+if __name__ == "__main__":
+    main()

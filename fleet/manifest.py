@@ -1,0 +1,52 @@
+"""A run's manifest: what the run is, written before anything else.
+
+The behaviour number names everything that decides output bytes. A test pins the digest of the bundled scenarios to
+it: whoever changes behaviour must raise it.
+
+Source: the design's section 4, "A run has a name and a manifest".
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+BEHAVIOUR: Final = 1  # raise it with every change of output bytes
+FORMAT: Final = 1  # of the manifest and the files beside it
+SCENARIO: Final = "scenario"
+IMPORT: Final = "import"
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the command line put in place of the scenario's own values; None: the scenario's."""
+
+    hosts: int | None = None
+    guests: int | None = None  # of each host
+    faults: int | None = None
+    seed: int | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that determines a run."""
+
+    name: str
+    scenario: str  # TOML text
+    options: Options
+    seed: int
+    start: str  # real time of virtual time 0, ISO 8601
+    partitions: int
+    behaviour: int = BEHAVIOUR
+    format: int = FORMAT
+    source: str = SCENARIO  # where the commands come from
+    version: str = ""  # of the program, for people
+
+
+class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a run came to; there is none while it runs, and after it was cut off."""
+
+    digest: str
+    faults: int
+    commands: int  # the clock's included
+    events: dict[str, int]  # by topic, the watermarks included
+    outcomes: dict[str, dict[str, int]]  # by level and kind
+    ledger: dict[str, Any]
+    interrupted: bool = False  # stopped before its last command

@@ -6,6 +6,7 @@ Sources: as nodes.linux; the flow description (e), (f). The alternative "on dema
 kernel would call firmware from task work, since it cannot from an abort.
 """
 
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from nodes.apei.source import ErrorSource, SourceKind
@@ -57,6 +58,10 @@ class Neighbours(Protocol):
         """The guest's kernel panicked."""
 
 
+def _abort_esr(el: int, *, far_valid: bool) -> int:
+    return abort_esr(ExceptionClass.DABT_CURRENT if el else ExceptionClass.DABT_LOWER, far_valid=far_valid)
+
+
 class GuestKernel:
     """The kernel of one guest."""
 
@@ -97,9 +102,9 @@ class GuestKernel:
         self.running().publish_sigbus(page, address, code)
         self.ask.guest_lost_task(self.guest)
 
-    def force_signal(self, signal: SeaSignal | None, task: Task) -> None:
+    def force_signal(self, signal: SeaSignal | None, task: Task, address: int = 0) -> None:
         """The running task gets the signal of an abort."""
-        self.running().publish_signal(signal, task)
+        self.running().publish_signal(signal, task, address)
         self.ask.guest_lost_task(self.guest)
 
     def task_killed(self) -> None:
@@ -111,67 +116,73 @@ class GuestKernel:
         self.down = True
         self.ask.guest_down(self.guest)
 
+    def kernel_hung(self) -> None:
+        """The kernel loops for ever."""
+        self.down = True
+        self.ask.guest_lost_task(self.guest)
+
     def serror(self, esr: int, el: int, carried: int) -> None:
-        """The guest takes a virtual SError."""
+        """The guest takes a virtual SError; one that has panicked no longer cares."""
+        if self.down:
+            self.ask.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
+            return
         self.publish(VirtualSErrorTaken, self.guest, el, esr)
-        if self.running().take_serror(esr):
-            self.ask.ledger.move(carried, Account.IN_FLIGHT, Account.SWALLOWED)
-        else:
-            self.ask.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
+        goes_on = self.running().take_serror(esr)
+        self.ask.ledger.move(carried, Account.IN_FLIGHT, Account.SWALLOWED if goes_on else Account.REPORTED)
 
     def serror_deferred(self, carried: int) -> None:
         """An ESB of the guest put a virtual SError into VDISR_EL2, which Linux does not look at."""
         self.ask.ledger.move(carried, Account.IN_FLIGHT, Account.SWALLOWED)
 
-    def abort(self, el: int, source: ErrorSource | None) -> bool:
-        """The guest takes an abort whose registers the VMM wrote; True when the kernel goes on.
+    def vmm_abort(self, el: int, sources: Iterable[ErrorSource]) -> bool:
+        """The guest takes an abort whose registers the VMM wrote, FAR not valid; True when the kernel goes on."""
+        self._abort(el, _abort_esr(el, far_valid=False), sources)
+        return not self.down
 
-        From a task APEI may claim it; from the kernel itself nothing does, and the record stays unread.
-        """
-        ec = ExceptionClass.DABT_CURRENT if el else ExceptionClass.DABT_LOWER
-        esr = abort_esr(ec, far_valid=False)
+    def plain_abort(self, el: int, sources: Iterable[ErrorSource]) -> None:
+        """The guest takes an abort that user space asked KVM for: FAR is valid, no record comes with it."""
+        if self.down:
+            self.ask.ledger.move(1, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
+            return
+        self.ask.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
+        self._abort(el, _abort_esr(el, far_valid=True), sources)
+
+    def _abort(self, el: int, esr: int, sources: Iterable[ErrorSource]) -> None:
+        """do_sea(): from a task APEI may claim it; from the kernel nothing does, and records stay unread."""
         self.publish(GuestSeaTaken, self.guest, el, esr, 0)
         linux = self.running()
         task = None if el else GUEST_TASK
-        if task is not None and source is not None and self.acknowledges and linux.claim_sea((source,), task) == 0:
+        if task is not None and self.acknowledges and linux.claim_sea(sources, task) == 0:
             linux.return_to_user(task)
         elif not self.down:
             linux.unclaimed_sea(esr, task)
-        return not self.down
-
-    def plain_abort(self, el: int) -> None:
-        """The guest takes an abort that user space asked KVM for: FAR is valid, no record comes with it."""
-        ec = ExceptionClass.DABT_CURRENT if el else ExceptionClass.DABT_LOWER
-        esr = abort_esr(ec)
-        self.publish(GuestSeaTaken, self.guest, el, esr, 0)
-        self.ask.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
-        self.running().unclaimed_sea(esr, None if el else GUEST_TASK)
 
     def notified(self, source: ErrorSource) -> None:
         """An interrupt told of a source (GPIO: the hardware error device)."""
         if not self.down and self.acknowledges and source.kind.notification is not NotificationType.SEA:
             self.running().reader.proc(source)
 
-    def abort_on_demand(self, el: int, *, masked: bool) -> bool:
-        """An abort whose record must be asked for: True when the call of firmware began.
+    def abort_on_demand(self, el: int, *, masked: bool) -> Account | None:
+        """An abort whose record must be asked for: how that is lost; None: it waits to be asked for.
 
         From an abort nobody may call firmware, so task work does it; where SErrors are masked the call is denied,
-        and while another one runs it never comes back in time.
+        and while another one runs it never comes back in time. A kernel that does not look never asks.
         """
-        ec = ExceptionClass.DABT_CURRENT if el else ExceptionClass.DABT_LOWER
-        esr = abort_esr(ec, far_valid=False)
+        esr = _abort_esr(el, far_valid=False)
         self.publish(GuestSeaTaken, self.guest, el, esr, 0)
-        task = None if el else GUEST_TASK
+        lost = None
         if self.calling:
             self.publish(CallFailed, Level.GUEST_KERNEL, DEADLINE, self.guest)
-        elif masked or task is None:
+            lost = Account.LOST_DEADLINE_EXPIRED
+        elif masked or el:
             self.publish(CallFailed, Level.GUEST_KERNEL, DENIED, self.guest)
+            lost = Account.LOST_CALL_DENIED
         elif self.acknowledges:
             self.calling = True
             self.ask.guest_call_later(self.guest, CALL_NS)
-            return True
-        self.running().unclaimed_sea(esr, task)
-        return False
+            return None
+        self.running().unclaimed_sea(esr, None if el else GUEST_TASK)
+        return lost
 
     def lose_call(self, source_id: int, account: Account) -> None:
         """A record that could not be asked for is gone."""
@@ -194,11 +205,12 @@ class GuestKernel:
             self.linux.failure_work()
 
     def touched(self, address: int) -> bool:
-        """A task touches a guest physical address: True when its page was taken away and it gets SIGBUS."""
-        if self.linux is None or not self.linux.touched(address):
+        """A task touches a guest physical address: True when it lost that page and gets SIGBUS."""
+        if self.linux is None or not self.linux.lost(address):
             return False
         page = self.linux.config.memory_map.page_of(address)
-        self.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
+        self.linux.publish_sigbus(page, address, SignalCode.BUS_MCEERR_AR, touched=True)
+        self.ask.guest_lost_task(self.guest)
         return True
 
     def reset(self) -> int:

@@ -23,7 +23,6 @@ from nodes.spec.severity import ErrorState
 IRQ_WORK_NS: Final = 5_000  # from the NMI-like handler to irq_work; assumed
 FAILURE_NS: Final = 50_000  # from memory_failure_queue() to its worker; assumed
 AEST_NS: Final = 3_000  # from the interrupt to the AEST driver's handler; assumed
-POLL_NS: Final = 1_000_000_000  # poll interval of the host's polled sources; Linux rounds to whole seconds
 HED_TYPES: Final = (NotificationType.GSIV, NotificationType.GPIO, NotificationType.SCI)
 HOST_TASK: Final = Task(owner=NO_GUEST)
 _PANICS: Final = frozenset((ErrorState.UC, ErrorState.UEU))
@@ -58,6 +57,9 @@ class Neighbours(Protocol):
     def host_down(self) -> None:
         """The host's kernel panicked."""
 
+    def host_hung(self) -> None:
+        """The host's kernel loops for ever."""
+
 
 class HostKernel:
     """The kernel of one host."""
@@ -90,17 +92,25 @@ class HostKernel:
         if self.board.poison:
             self.board.forget_page(first, size)
 
-    def sigbus(self, page: Page, address: int, code: SignalCode) -> None:
+    def sigbus(self, page: Page, address: int, code: SignalCode, *, touched: bool = False) -> None:
         """A task of the host gets SIGBUS; a VMM's page is one of its guest."""
-        self.linux.publish_sigbus(page, address, code)
+        self.linux.publish_sigbus(page, address, code, touched=touched)
         if page.kind is PageKind.GUEST:
             self.ask.vmm_signalled(page, address, code)
         else:
             self.ask.task_signalled()
 
-    def force_signal(self, signal: SeaSignal | None, task: Task) -> None:
+    def touched(self, address: int) -> bool:
+        """A task touches an address: True when it lost that page and gets SIGBUS."""
+        if not self.linux.lost(address):
+            return False
+        page = self.linux.config.memory_map.page_of(address)
+        self.sigbus(page, address, SignalCode.BUS_MCEERR_AR, touched=True)
+        return True
+
+    def force_signal(self, signal: SeaSignal | None, task: Task, address: int = 0) -> None:
         """The running task gets the signal of an abort."""
-        self.linux.publish_signal(signal, task)
+        self.linux.publish_signal(signal, task, address)
         if task.owner != NO_GUEST:
             self.ask.vmm_killed(task.owner)
         else:
@@ -114,6 +124,11 @@ class HostKernel:
         """The kernel panicked."""
         self.down = True
         self.ask.host_down()
+
+    def kernel_hung(self) -> None:
+        """The kernel loops for ever: sooner or later every CPU waits for it."""
+        self.down = True
+        self.ask.host_hung()
 
     def notified(self, source: ErrorSource) -> None:
         """Firmware notified the kernel of a source, or left a block where it polls."""
@@ -154,14 +169,14 @@ class HostKernel:
         """apei_claim_sea(): True when an error source told of this abort."""
         return self.linux.claim_sea(self.sources.with_notification(NotificationType.SEA), task) == 0
 
-    def sea(self, esr: int, task: Task | None) -> None:
+    def sea(self, esr: int, task: Task | None, far: int = 0) -> None:
         """An abort was taken to EL2 from a task of the host, or from the kernel itself (``task`` None)."""
         if self.down:
             return
         if task is not None and self.claim_sea(task):
             self.linux.return_to_user(task)
         elif not self.down:
-            self.linux.unclaimed_sea(esr, task)
+            self.linux.unclaimed_sea(esr, task, far)
 
     def serror(self, esr: int) -> bool:
         """An SError was taken to EL2 while the host itself ran. True when the kernel goes on."""

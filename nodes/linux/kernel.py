@@ -27,7 +27,7 @@ from nodes.events import (
 from nodes.ledger import Account, Ledger
 from nodes.linux.estatus import Entry
 from nodes.linux.memory_failure import EHWPOISON, Flag, MemoryFailure, Task
-from nodes.linux.pages import MemoryMap, Page, PageKind, address_lsb, user_address
+from nodes.linux.pages import PAGE_SIZE, MemoryMap, Page, PageKind, address_lsb, user_address
 from nodes.linux.reader import PANIC_TEXT, GhesReader
 from nodes.linux.sections import DeviceRecovery, PageFailure, wanted
 from nodes.linux.traps import (
@@ -36,11 +36,11 @@ from nodes.linux.traps import (
     SeaSignal,
     SErrorVerdict,
     classify_serror,
-    kernel_oops_panics,
+    oops_panic,
+    signal_address,
 )
 from nodes.linux.versions import Behaviour
 from nodes.spec.severity import GhesSeverity, ghes_severity
-from nodes.spec.status_block import StatusBlockHead
 from nodes.spec.syndrome import DFSC_MASK
 
 EINPROGRESS: Final = 115
@@ -75,7 +75,7 @@ class Neighbours(Protocol):
     def sigbus(self, page: Page, address: int, code: SignalCode) -> None:
         """A task that has a page mapped gets SIGBUS."""
 
-    def force_signal(self, signal: SeaSignal | None, task: Task) -> None:
+    def force_signal(self, signal: SeaSignal | None, task: Task, address: int = 0) -> None:
         """The running task gets the signal of an abort; None: SIGBUS without an address."""
 
     def task_killed(self) -> None:
@@ -83,6 +83,9 @@ class Neighbours(Protocol):
 
     def kernel_down(self) -> None:
         """The kernel panicked."""
+
+    def kernel_hung(self) -> None:
+        """The kernel loops for ever with interrupts off, and whoever wants its lock waits."""
 
 
 class LinuxKernel:
@@ -96,7 +99,9 @@ class LinuxKernel:
         self.config = config
         self.guest = guest
         self.current: Task | None = None  # the task that an abort interrupted, while it is handled
-        self.task_work: list[tuple[int, int]] | None = None  # address, occurrences: before user space runs
+        # What that task does before it goes on: addresses to fail, with the occurrences behind them; empty: only
+        # memory_failure's queue; None: nothing.
+        self.task_work: list[tuple[int, int]] | None = None
         self._reader: GhesReader | None = None
         self._failure: MemoryFailure | None = None
 
@@ -124,18 +129,19 @@ class LinuxKernel:
             self._failure = MemoryFailure(self)
         return self._failure
 
-    def touched(self, address: int) -> bool:
-        """A task touches an address: True when the page was taken away from it, and it gets a signal."""
-        return self._failure is not None and self._failure.poisoned.get(address >> 12, False)
+    def lost(self, address: int) -> bool:
+        """Whether tasks lost the page behind an address: whoever touches it gets SIGBUS."""
+        return self._failure is not None and self._failure.lost(address)
 
     def mapped_anew(self, owner: int) -> None:
         """A VMM mapped fresh pages in place of its guest's poisoned ones."""
         if self._failure is not None:
             self._failure.mapped_anew(owner)
 
-    def process_sections(self, block: bytes, entries: list[Entry], carried: int, *, synchronous: bool) -> None:
+    def process_sections(
+        self, block: bytes, severity: int, entries: list[Entry], carried: int, *, synchronous: bool
+    ) -> None:
         """ghes_do_proc(): act on each section; a synchronous record that asked for nothing kills its task."""
-        severity = StatusBlockHead.codec.unpack_from(block)[4]
         queued = False
         for want in wanted(block, entries, severity, self.behaviour, synchronous=synchronous):
             if isinstance(want, PageFailure):
@@ -146,14 +152,19 @@ class LinuxKernel:
                 queued = False
         corrected = ghes_severity(severity) <= GhesSeverity.CORRECTED
         self.ledger.move(carried, Account.IN_FLIGHT, Account.CORRECTED if corrected else Account.REPORTED)
-        if synchronous and not queued and self.current is not None:
+        if self.current is None:
+            return
+        if queued and self.task_work is None:
+            self.task_work = []
+        if synchronous and not queued:
             self.ask.force_signal(None, self.current)  # "synchronous unrecoverable error (SIGBUS)"
 
     def _want_failure(self, want: PageFailure, carried: int) -> tuple[bool, int]:
         """Queue one page; returns whether it was queued, and what is still carried."""
         if self.behaviour.checks_pfn and self.config.memory_map.page_of(want.address).kind is PageKind.OUTSIDE:
             return False, carried  # "Invalid address in generic error data"
-        if self.behaviour.failure_in_task_work and want.flags & Flag.ACTION_REQUIRED:
+        required = want.flags & Flag.ACTION_REQUIRED and self.current is not None
+        if required and self.behaviour.failure_in_task_work:
             self.task_work = [*(self.task_work or ()), (want.address, carried)]
         else:
             self.failure.queue(want.address, want.flags, carried)
@@ -163,6 +174,10 @@ class LinuxKernel:
         """A fatal record was read."""
         self.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
         self.panic(PANIC_TEXT)
+
+    def hang(self) -> None:
+        """The kernel never comes back from a block; the lock that it holds stops every other source."""
+        self.ask.kernel_hung()
 
     def panic(self, reason: str) -> None:
         """The kernel stops."""
@@ -185,9 +200,15 @@ class LinuxKernel:
         return 0
 
     def return_to_user(self, task: Task) -> None:
-        """Before the interrupted task goes on: task work, which kills it where nothing else helps."""
+        """Before the interrupted task goes on: task work, which kills it where nothing else helps.
+
+        Where the last section of a record queued nothing, the queue is left to the worker, and the task that met
+        the error is not the one it runs in.
+        """
         work, self.task_work = self.task_work, None
-        for address, carried in work or ():
+        if work is None:
+            return
+        for address, carried in work:
             error = self.failure.fail(address, Flag.ACTION_REQUIRED, carried, task)
             if error not in (0, -EHWPOISON):
                 self.ask.force_signal(None, task)
@@ -199,31 +220,38 @@ class LinuxKernel:
         if self._failure is not None:
             self._failure.work()
 
-    def unclaimed_sea(self, esr: int, task: Task | None, *, in_interrupt: bool = False) -> None:
+    def unclaimed_sea(self, esr: int, task: Task | None, far: int = 0, *, in_interrupt: bool = False) -> None:
         """do_sea() when APEI did not claim it: a signal for a task, die() for the kernel itself."""
         signal = SEA_SIGNALS[esr & DFSC_MASK]
         if task is not None:
-            self.ask.force_signal(signal, task)
-        elif kernel_oops_panics(in_interrupt=in_interrupt, panic_on_oops=self.config.panic_on_oops):
-            self.panic("Oops: Fatal exception")
+            self.ask.force_signal(signal, task, signal_address(signal, esr, far))
+            return
+        reason = oops_panic(signal.name, in_interrupt=in_interrupt, panic_on_oops=self.config.panic_on_oops)
+        if reason is not None:
+            self.panic(reason)
         else:
             self.ask.publish(TaskKilled, self.level, signal.name, self.guest)
             self.ask.task_killed()
 
-    def publish_sigbus(self, page: Page, address: int, code: SignalCode) -> None:
-        """SIGBUS for a page: to the VMM when it is a guest's RAM, else to an application."""
+    def publish_sigbus(self, page: Page, address: int, code: SignalCode, *, touched: bool = False) -> None:
+        """SIGBUS for a page: to the VMM when it is a guest's RAM, else to an application.
+
+        Its address is that of the page, unless a task ``touched`` a page it had lost: then it is the very byte.
+        """
         receiver = Receiver.VMM if page.kind is PageKind.GUEST else Receiver.APPLICATION
         subject = page.owner if receiver is Receiver.VMM else self.guest
         where, size = user_address(page, address), address_lsb(page)
+        if touched and receiver is Receiver.APPLICATION:
+            where |= address & PAGE_SIZE - 1
         self.ask.publish(SignalSent, self.level, receiver, Signal.SIGBUS, code, where, size, subject)
 
-    def publish_signal(self, signal: SeaSignal | None, task: Task) -> None:
+    def publish_signal(self, signal: SeaSignal | None, task: Task, address: int) -> None:
         """A task gets the signal of an abort; None: SIGBUS that says nothing but that the kernel sent it."""
         name = Signal.SIGBUS if signal is None else signal.signal
         code = SignalCode.SI_KERNEL if signal is None else signal.code
         receiver = Receiver.APPLICATION if task.owner == NO_GUEST else Receiver.VMM
         subject = self.guest if task.owner == NO_GUEST else task.owner
-        self.ask.publish(SignalSent, self.level, receiver, name, code, 0, 0, subject)
+        self.ask.publish(SignalSent, self.level, receiver, name, code, address, 0, subject)
 
     def take_serror(self, esr: int) -> bool:
         """do_serror(): True when the kernel goes on."""

@@ -1,21 +1,22 @@
 """Linux's memory_failure: take a page away, and tell the tasks that use it.
 
 Sources: Linux mm/memory-failure.c (memory_failure(), memory_failure_queue(), hwpoison_user_mappings(),
-kill_procs(), kill_accessing_process(), soft_offline_page()) of 6.1.192 and 6.12.117.
+kill_procs(), kill_accessing_process(), me_huge_page(), soft_offline_page()) of 6.1.192 and 6.12.117.
 """
 
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nodes.events import PageOfflined, SignalCode
+from nodes.events import PageOfflined, RecordLost, SignalCode
 from nodes.hardware.dram import PAGE_SHIFT
 from nodes.ledger import Account
-from nodes.linux.pages import Page, PageKind
+from nodes.linux.pages import HUGE_SHIFT, Page, PageKind
 
 if TYPE_CHECKING:
     from nodes.linux.kernel import LinuxKernel
 
 FIFO_SIZE: Final = 16  # entries; MEMORY_FAILURE_FIFO_ORDER 4. A further one is dropped with a message
+NO_SOURCE: Final = -1  # the queue does not know which error source a page came from
 EHWPOISON: Final = 133
 EBUSY: Final = 16
 ENXIO: Final = 6
@@ -70,14 +71,14 @@ class Action(NamedTuple):
 
     page_type: PageType
     result: ActionResult
-    unmaps: bool  # tasks lose the page
+    unmaps: bool  # tasks lose the page for good
     kills: bool  # tasks that have it mapped are signalled
 
 
 ACTIONS: Final[dict[PageKind, Action]] = {
     PageKind.KERNEL: Action(PageType.UNKNOWN, ActionResult.IGNORED, unmaps=False, kills=False),
     PageKind.PINNED: Action(PageType.UNKNOWN, ActionResult.IGNORED, unmaps=False, kills=False),
-    PageKind.PAGE_CACHE_CLEAN: Action(PageType.CLEAN_LRU, ActionResult.RECOVERED, unmaps=True, kills=False),
+    PageKind.PAGE_CACHE_CLEAN: Action(PageType.CLEAN_LRU, ActionResult.RECOVERED, unmaps=False, kills=False),
     PageKind.PAGE_CACHE_DIRTY: Action(PageType.DIRTY_LRU, ActionResult.RECOVERED, unmaps=True, kills=True),
     PageKind.APPLICATION: Action(PageType.DIRTY_LRU, ActionResult.RECOVERED, unmaps=True, kills=True),
     PageKind.HUGE: Action(PageType.HUGE, ActionResult.RECOVERED, unmaps=True, kills=True),
@@ -92,23 +93,36 @@ class Task(NamedTuple):
     owner: int  # guest whose vCPU thread it is; -1: an ordinary task
 
 
+_NO_FRAMES: Final[frozenset[int]] = frozenset()
+_MAPPED_BY_TASKS: Final = frozenset(
+    (PageKind.APPLICATION, PageKind.HUGE, PageKind.PINNED, PageKind.PAGE_CACHE_DIRTY)
+)  # a clean page was dropped, and a task that wants it reads the file again
+
+
 class MemoryFailure:
     """memory_failure of one kernel."""
 
-    __slots__ = ("fifo", "kernel", "poisoned")
+    __slots__ = ("fifo", "huge_lost", "kernel", "poisoned")
 
     def __init__(self, kernel: "LinuxKernel") -> None:
         self.kernel = kernel
         self.fifo: tuple[tuple[int, Flag, int], ...] = ()  # address, flags, occurrences carried
         self.poisoned: dict[int, bool] = {}  # pfn -> whether tasks lost the page
+        self.huge_lost = _NO_FRAMES  # huge pages that tasks lost as a whole: address >> HUGE_SHIFT
+
+    def lost(self, address: int) -> bool:
+        """Whether tasks lost the page behind an address: whoever touches it gets SIGBUS."""
+        return self.poisoned.get(address >> PAGE_SHIFT, False) or address >> HUGE_SHIFT in self.huge_lost
 
     def queue(self, address: int, flags: Flag, carried: int) -> bool:
-        """memory_failure_queue(): False, with the occurrence lost, when the queue is full."""
+        """memory_failure_queue(): False when the queue is full; the page is then never handled."""
+        kernel = self.kernel
         if len(self.fifo) >= FIFO_SIZE:
-            self.kernel.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_FIFO_FULL)
+            kernel.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_FIFO_FULL)
+            kernel.ask.publish(RecordLost, kernel.level, NO_SOURCE, Account.LOST_FIFO_FULL, kernel.guest)
             return False
         self.fifo = (*self.fifo, (address, flags, carried))
-        self.kernel.ask.schedule_failure_work()
+        kernel.ask.schedule_failure_work()
         return True
 
     def work(self, current: Task | None = None) -> None:
@@ -132,8 +146,10 @@ class MemoryFailure:
             return -ENXIO
         if pfn in self.poisoned:
             return self._again(page, address, flags, current)
-        action = ACTIONS[page.kind]
+        action = self._action(page, address)
         self.poisoned[pfn] = action.unmaps
+        if page.kind is PageKind.HUGE:
+            self.huge_lost |= {address >> HUGE_SHIFT}
         if action.kills:
             self._kill(page, address, flags, current)
         page_type = action.page_type
@@ -143,6 +159,10 @@ class MemoryFailure:
             kernel.ask.page_taken(pfn << PAGE_SHIFT, 1 << PAGE_SHIFT)
         self._result(pfn, page_type, action.result)
         return 0 if action.result >= ActionResult.DELAYED else -EBUSY
+
+    def _action(self, page: Page, address: int) -> Action:
+        """A huge page that was lost has been dissolved: its other pages are free ones."""
+        return ACTIONS[PageKind.FREE if address >> HUGE_SHIFT in self.huge_lost else page.kind]
 
     def _again(self, page: Page, address: int, flags: Flag, current: Task | None) -> int:
         """The page is already poisoned: with action required, the task that has it mapped gets its signal."""
@@ -170,7 +190,7 @@ class MemoryFailure:
         page = kernel.config.memory_map.page_of(address)
         if page.kind is PageKind.OUTSIDE or pfn in self.poisoned:
             return
-        action = ACTIONS[page.kind]
+        action = self._action(page, address)
         if action.result is ActionResult.IGNORED:
             self._result(pfn, action.page_type, ActionResult.FAILED, soft=1)
             return
@@ -185,9 +205,8 @@ class MemoryFailure:
     def mapped_anew(self, owner: int) -> None:
         """A VMM mapped fresh pages in place of its guest's poisoned ones (its reset, or a new process)."""
         page_of = self.kernel.config.memory_map.page_of
-        for pfn in self.poisoned:
-            if page_of(pfn << PAGE_SHIFT).owner == owner:
-                self.poisoned[pfn] = False
+        for pfn in [pfn for pfn in self.poisoned if page_of(pfn << PAGE_SHIFT).owner == owner]:
+            del self.poisoned[pfn]
 
     def carried(self) -> int:
         """Occurrences in the queue; for the accounting check."""
@@ -196,4 +215,6 @@ class MemoryFailure:
 
 def _maps(page: Page, task: Task) -> bool:
     """Whether a task has a page mapped: a vCPU thread its guest's RAM, an ordinary task the tasks' pages."""
-    return page.owner == task.owner if page.kind is PageKind.GUEST else task.owner == -1
+    if page.kind is PageKind.GUEST:
+        return page.owner == task.owner
+    return task.owner == -1 and page.kind in _MAPPED_BY_TASKS

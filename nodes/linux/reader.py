@@ -2,7 +2,8 @@
 
 Two ways in. IRQ-like sources (polled, GSIV, GPIO) are processed where they are read. NMI-like ones (SEA, SDEI)
 are copied into a pool, cleared and acknowledged, and processed in irq_work; a block that was printed within the
-last 10 s is dropped there. Printing is limited, processing is not.
+last 10 s is dropped there. Printing is limited, processing is not. One kind of block hangs the kernel: it stays
+where it is, unacknowledged.
 
 Sources: Linux drivers/acpi/apei/ghes.c (ghes_proc(), ghes_in_nmi_queue_one_entry(), ghes_proc_in_irq(),
 ghes_do_proc(), ghes_print_estatus(), ghes_estatus_cached(), ghes_estatus_cache_add()) of 6.1.192 and 6.12.117.
@@ -18,7 +19,7 @@ from nodes.linux.estatus import Entry, walk
 from nodes.spec.hest import NotificationType
 from nodes.spec.layout import Malformed
 from nodes.spec.severity import GhesSeverity, ghes_severity
-from nodes.spec.status_block import HEAD_SIZE, StatusBlockHead, block_length
+from nodes.spec.status_block import ENTRY_SIZE_OLD, HEAD_SIZE, StatusBlockHead
 
 if TYPE_CHECKING:
     from nodes.linux.kernel import LinuxKernel
@@ -30,6 +31,8 @@ PRINT_BURST: Final = 2
 POOL_CACHE_BYTES: Final = 512 * 6  # GHES_ESTATUS_CACHE_AVG_SIZE * GHES_ESTATUS_CACHE_ALLOCED_MAX
 POOL_SOURCE_BYTES: Final = 65536  # GHES_ESOURCE_PREALLOC_MAX_SIZE
 NODE_HEAD: Final = 48  # bytes: struct ghes_estatus_node on arm64
+_U32: Final = 0xFFFF_FFFF
+_ENDLESS: Final = "endless"  # how walk() ends its word on a block from which Linux never comes back
 _FREE: Final = (b"", bytes(4))  # block status of a block that is not there: neither cleared nor acknowledged
 _PAGE: Final = 4096  # bytes; the pool is page aligned
 ENOENT: Final = 2
@@ -52,11 +55,21 @@ class Cached(NamedTuple):
     hits: int
 
 
-class Queued(NamedTuple):
-    """A block in the pool, waiting for irq_work."""
+class Head(NamedTuple):
+    """What the kernel takes from a block's head."""
+
+    length: int  # bytes that it copies
+    entries_end: int  # bytes up to the end of the data entries
+    severity: int  # of the block, as written
+
+
+class Copied(NamedTuple):
+    """A block that the kernel has copied and accepted."""
 
     source: ErrorSource
     block: bytes
+    digest: bytes  # by which the cache remembers it
+    severity: int
     entries: list[Entry]
     carried: int
 
@@ -69,7 +82,7 @@ class GhesReader:
     def __init__(self, kernel: "LinuxKernel") -> None:
         self.kernel = kernel
         self.pool_used = 0  # bytes
-        self.queue: tuple[Queued, ...] = ()
+        self.queue: tuple[Copied, ...] = ()  # in the pool, waiting for irq_work
         self.cache: tuple[Cached | None, ...] = _NO_CACHE
         self.limits = _NO_LIMITS  # corrected: interval's begin (ns) and lines printed since; uncorrected: the same
 
@@ -80,23 +93,21 @@ class GhesReader:
 
     def proc(self, source: ErrorSource) -> int:
         """ghes_proc(): read, print, process, clear and acknowledge. 0, or a negative error."""
-        block = source.block
-        if block[:4] in _FREE:
+        if source.block[:4] in _FREE:
             return -ENOENT
-        entries = self._checked(source, block)
-        if entries is None:
+        head = _head(source)
+        if head is None:
+            return self._refuse(source)
+        copied = self._copied(source, head)
+        if copied is None:
             return -EIO
-        self._read(source, block, entries)
-        carried = source.take_carried()
-        if ghes_severity(StatusBlockHead.codec.unpack_from(block)[4]) is GhesSeverity.PANIC:
-            source.clear()
-            self._log(source, block, printed=True)
-            self.kernel.fatal_record(carried)
+        if ghes_severity(copied.severity) is GhesSeverity.PANIC:
+            self._fatal(copied)
             return 0
-        printed = self._print(block)
+        printed = self._print(copied)
         source.clear()
-        self._log(source, block, printed=printed)
-        self.kernel.process_sections(block, entries, carried, synchronous=_is_sync(source))
+        self._log(copied, printed=printed)
+        self._process(copied)
         return 0
 
     def nmi(self, source: ErrorSource) -> int:
@@ -105,102 +116,106 @@ class GhesReader:
         With the pool empty the block is neither cleared nor acknowledged: the source is stuck until memory is
         freed and it is read again.
         """
-        block = source.block
-        if block[:4] in _FREE:
+        if source.block[:4] in _FREE:
             return -ENOENT
-        refused = self._head_refused(source, block)
-        size = NODE_HEAD + block_length(block) if not refused else 0
-        if size > self.pool_size - self.pool_used:
+        head = _head(source)
+        if head is None:
+            return self._refuse(source)
+        if NODE_HEAD + head.length > self.pool_size - self.pool_used:
             self._lost(source, Account.LOST_POOL_EMPTY)
             return -ENOMEM
-        entries = self._checked(source, block)
-        if entries is None:
-            return -EIO if refused else -ENOENT
-        self._read(source, block, entries)
-        carried = source.take_carried()
-        source.clear()
-        if ghes_severity(StatusBlockHead.codec.unpack_from(block)[4]) is GhesSeverity.PANIC:
-            self._log(source, block, printed=True)
-            self.kernel.fatal_record(carried)
+        copied = self._copied(source, head)
+        if copied is None:
+            return -ENOENT
+        if ghes_severity(copied.severity) is GhesSeverity.PANIC:
+            for queued in self.queue:
+                self._log(queued, printed=self._print_allowed(queued.severity))
+            self._fatal(copied)
             return 0
-        if self._cached(block):
-            self.kernel.ledger.move(carried, Account.IN_FLIGHT, Account.COALESCED)
+        source.clear()
+        if self._cached(copied.digest):
+            self.kernel.ledger.move(copied.carried, Account.IN_FLIGHT, Account.COALESCED)
             self._lost(source, Account.COALESCED)
             return -ECANCELED if self.kernel.behaviour.cancels_duplicate_sea and _is_sync(source) else 0
-        self.pool_used += size
-        self.queue = (*self.queue, Queued(source, block, entries, carried))
+        self.pool_used += NODE_HEAD + len(copied.block)
+        self.queue = (*self.queue, copied)
         return 0
 
     def irq_work(self) -> None:
         """ghes_proc_in_irq(): process what was queued, then print it where the limits allow."""
         waiting, self.queue = self.queue, ()
-        for source, block, entries, carried in waiting:
-            self.kernel.process_sections(block, entries, carried, synchronous=_is_sync(source))
-            self._log(source, block, printed=self._print(block))
-            self.pool_used -= NODE_HEAD + block_length(block)
+        for copied in waiting:
+            self._process(copied)
+            self._log(copied, printed=self._print(copied))
+            self.pool_used -= NODE_HEAD + len(copied.block)
 
-    def _head_refused(self, source: ErrorSource, block: bytes) -> bool:
-        """__ghes_check_estatus(): a length below the head's, beyond the source's block, or a bad head."""
-        if len(block) < HEAD_SIZE:
-            return True
-        length = block_length(block)
-        if not HEAD_SIZE <= length <= source.kind.block_size:
-            return True
-        _, raw_offset, raw_length, data_length, _ = StatusBlockHead.codec.unpack_from(block)
-        return 0 < data_length < 64 or bool(raw_length and raw_offset < HEAD_SIZE + data_length)
+    def _copied(self, source: ErrorSource, head: Head) -> Copied | None:
+        """Copy a block and walk its entries; None when Linux refuses it, or never comes back from it."""
+        block = source.block
+        if len(block) != head.length:
+            # What lies behind the copied bytes is whatever the buffer held before: here zeros, up to its size.
+            size = min(max(head.length, head.entries_end), source.kind.block_size)
+            block = block[: head.length].ljust(size, b"\0")
+        try:
+            entries = walk(block)
+        except Malformed as fault:
+            if fault.reason.endswith(_ENDLESS):
+                self.kernel.hang()
+            else:
+                self._refuse(source)
+            return None
+        kernel, source_id = self.kernel, source.kind.source_id
+        kernel.ask.publish(RecordRead, kernel.level, source_id, head.severity, len(entries), kernel.guest)
+        return Copied(source, block, _digest(block[: head.length]), head.severity, entries, source.take_carried())
 
-    def _checked(self, source: ErrorSource, block: bytes) -> list[Entry] | None:
-        """The entries; None, with the block cleared, acknowledged and lost, when Linux refuses it."""
-        if not self._head_refused(source, block):
-            try:
-                return walk(block)
-            except Malformed:
-                pass
+    def _refuse(self, source: ErrorSource) -> int:
+        """A refused block is cleared and acknowledged all the same: its record is lost."""
         self.kernel.ledger.move(source.take_carried(), Account.IN_FLIGHT, Account.LOST_BLOCK_MALFORMED)
         source.clear()
         self._lost(source, Account.LOST_BLOCK_MALFORMED)
-        return None
+        return -EIO
 
-    def _read(self, source: ErrorSource, block: bytes, entries: list[Entry]) -> None:
-        kernel = self.kernel
-        severity = StatusBlockHead.codec.unpack_from(block)[4]
-        kernel.ask.publish(RecordRead, kernel.level, source.kind.source_id, severity, len(entries), kernel.guest)
+    def _fatal(self, copied: Copied) -> None:
+        """__ghes_panic(): printed whatever the limits say, cleared and acknowledged; nothing is processed."""
+        copied.source.clear()
+        self._log(copied, printed=True)
+        self.kernel.fatal_record(copied.carried)
 
-    def _log(self, source: ErrorSource, block: bytes, *, printed: bool) -> None:
-        kernel = self.kernel
-        severity = StatusBlockHead.codec.unpack_from(block)[4]
-        kernel.ask.publish(RecordLogged, kernel.level, source.kind.source_id, severity, int(printed), kernel.guest)
+    def _process(self, copied: Copied) -> None:
+        source, block, _, severity, entries, carried = copied
+        self.kernel.process_sections(block, severity, entries, carried, synchronous=_is_sync(source))
+
+    def _log(self, copied: Copied, *, printed: bool) -> None:
+        kernel, source_id = self.kernel, copied.source.kind.source_id
+        kernel.ask.publish(RecordLogged, kernel.level, source_id, copied.severity, int(printed), kernel.guest)
 
     def _lost(self, source: ErrorSource, account: Account) -> None:
         kernel = self.kernel
         kernel.ask.publish(RecordLost, kernel.level, source.kind.source_id, account, kernel.guest)
 
-    def _print(self, block: bytes) -> bool:
+    def _print(self, copied: Copied) -> bool:
         """Print a block unless it was printed just now or the limit is reached; what is printed is cached."""
-        if self._cached(block) or not self._print_allowed(block):
+        if self._cached(copied.digest) or not self._print_allowed(copied.severity):
             return False
-        self._cache_add(block)
+        self._cache_add(copied.digest)
         return True
 
-    def _print_allowed(self, block: bytes) -> bool:
+    def _print_allowed(self, severity: int) -> bool:
         """The print limit: one for corrected and informational records, one for the rest."""
-        severity = ghes_severity(StatusBlockHead.codec.unpack_from(block)[4])
+        is_corrected = ghes_severity(severity) <= GhesSeverity.CORRECTED
         corrected, uncorrected = self.limits[:2], self.limits[2:]
-        began_ns, printed = corrected if severity <= GhesSeverity.CORRECTED else uncorrected
+        began_ns, printed = corrected if is_corrected else uncorrected
         now = self.kernel.ask.now
         if now > began_ns + PRINT_INTERVAL_NS:
             began_ns, printed = now, 0
         if printed >= PRINT_BURST:
             return False
         limit = (began_ns, printed + 1)
-        self.limits = limit + uncorrected if severity <= GhesSeverity.CORRECTED else corrected + limit
+        self.limits = limit + uncorrected if is_corrected else corrected + limit
         return True
 
-    def _cached(self, block: bytes) -> bool:
+    def _cached(self, digest: bytes) -> bool:
         """Whether the identical block, timestamps included, was printed within the last 10 s."""
-        if self.cache is _NO_CACHE:
-            return False
-        digest = _digest(block)
         for index, cached in enumerate(self.cache):
             if cached is not None and cached.digest == digest:
                 self._replace(index, Cached(digest, cached.since_ns, cached.hits + 1))
@@ -210,7 +225,7 @@ class GhesReader:
     def _replace(self, index: int, cached: Cached) -> None:
         self.cache = (*self.cache[:index], cached, *self.cache[index + 1 :])
 
-    def _cache_add(self, block: bytes) -> None:
+    def _cache_add(self, digest: bytes) -> None:
         """Keep a printed block: in a free place, an expired one, or that of the least frequent block.
 
         An expired block stays in its place until then, as in the kernel; here it holds no pool memory.
@@ -225,11 +240,26 @@ class GhesReader:
             if period > longest:
                 place, longest = index, period
         if place >= 0:
-            self._replace(place, Cached(_digest(block), now, 0))
+            self._replace(place, Cached(digest, now, 0))
 
     def carried(self) -> int:
         """Occurrences in the pool; for the accounting check."""
         return sum(queued.carried for queued in self.queue)
+
+
+def _head(source: ErrorSource) -> Head | None:
+    """__ghes_check_estatus(): None for a length below the head's or beyond the source's block, or a bad head."""
+    block = source.block
+    if len(block) < HEAD_SIZE:
+        return None
+    _, raw_offset, raw_length, data_length, severity = StatusBlockHead.codec.unpack_from(block)
+    entries_end = HEAD_SIZE + data_length
+    length = (raw_offset + raw_length if raw_length else entries_end) & _U32
+    if not HEAD_SIZE <= length <= source.kind.block_size:
+        return None  # "Truncated error status block!", "Invalid error status block length!"
+    if 0 < data_length < ENTRY_SIZE_OLD or (raw_length and raw_offset < entries_end):
+        return None  # "Invalid CPER header!"
+    return Head(length, entries_end, severity)
 
 
 def _digest(block: bytes) -> bytes:

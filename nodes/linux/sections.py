@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from nodes.linux.estatus import Entry
-from nodes.linux.memory_failure import Flag
+from nodes.linux.memory_failure import FIFO_SIZE, Flag
 from nodes.linux.versions import Behaviour
 from nodes.spec.arm_section import (
     ARM_GUID,
@@ -26,6 +26,7 @@ from nodes.spec.severity import GhesSeverity, Severity, ghes_severity
 from nodes.spec.status_block import SectionFlag
 
 _CACHE: Final = type_byte(ErrorKind.CACHE)
+_REPEATS_MAX: Final = FIFO_SIZE + 1  # of one error with length 0; memory_failure drops this and all further ones
 _PA_OFFSET: Final = 16  # bytes, of the physical address in memory section 1
 _DEVICE_OFFSET: Final = 24  # bytes, of vendor id in the PCIe section; function 31, device 32, segment 33, bus 35
 
@@ -89,28 +90,37 @@ def _memory(block: bytes, entry: Entry, block_severity: GhesSeverity, *, synchro
 def _arm(
     block: bytes, entry: Entry, block_severity: GhesSeverity, behaviour: Behaviour, *, synchronous: bool
 ) -> Iterator[Wanted]:
-    """ghes_handle_arm_hw_error(): only a cache error with a physical address is acted on."""
-    severity = ghes_severity(entry.severity)
+    """ghes_handle_arm_hw_error(): only a cache error with a physical address is acted on.
+
+    The walk steps by each error's own word for its length. A kernel that does not check lengths reads on behind
+    the section, and behind the block there are zeros, which ask for nothing.
+    """
     yield Unhandled(resets=True)
+    severity = ghes_severity(entry.severity)
     if severity is not GhesSeverity.RECOVERABLE or block_severity is not GhesSeverity.RECOVERABLE:
         return
-    left = min(entry.body_length, len(block) - entry.body_offset) - HEADER_SIZE
-    if left < 0:
-        return
     at = entry.body_offset + HEADER_SIZE
+    left = _signed(entry.body_length) - HEADER_SIZE
     count = int.from_bytes(block[entry.body_offset + 4 : entry.body_offset + 6], "little")
-    for _ in range(count):
-        if left < ERROR_INFO_SIZE or at + ERROR_INFO_SIZE > len(block):
+    flags = Flag.ACTION_REQUIRED if synchronous else Flag.NONE
+    while count and at < len(block):
+        error = block[at : at + ERROR_INFO_SIZE].ljust(ERROR_INFO_SIZE, b"\0")
+        _, length, valid, kind, _, _, _, _, address = ErrorInfo.codec.unpack(error)
+        if behaviour.checks_arm_length and left < max(length, ERROR_INFO_SIZE):
             return
-        error = ErrorInfo.decode(block, at)
-        left -= error.length
-        if behaviour.checks_arm_length and left < 0:
-            return
-        if error.type & _CACHE and error.validation_bits & ErrorInfoValid.PHYSICAL_ADDRESS:
-            yield PageFailure(error.physical_fault_address, Flag.ACTION_REQUIRED if synchronous else Flag.NONE)
+        repeats = 1 if length else min(count, _REPEATS_MAX)
+        if kind & _CACHE and valid & ErrorInfoValid.PHYSICAL_ADDRESS:
+            for _ in range(repeats):
+                yield PageFailure(address, flags)
         else:
             yield Unhandled(resets=False)
-        at += error.length  # its own word for its length: with 0 the same one is handled again
+        count = count - 1 if length else 0
+        left, at = left - length, at + length
+
+
+def _signed(length: int) -> int:
+    """A 32-bit length as the kernel's int holds it."""
+    return length - (length >> 31 << 32)
 
 
 def _pcie(block: bytes, entry: Entry) -> Wanted:
@@ -119,7 +129,7 @@ def _pcie(block: bytes, entry: Entry) -> Wanted:
     valid = _u64(block, body)
     if not (valid & PCIE_VALID_DEVICE_ID and valid & PCIE_VALID_AER):
         return Unhandled(resets=False)
-    place = block[body + _DEVICE_OFFSET : body + _DEVICE_OFFSET + 12]
+    place = block[body + _DEVICE_OFFSET : body + _DEVICE_OFFSET + 12].ljust(12, b"\0")
     function, device, segment, bus = place[7], place[8], int.from_bytes(place[9:11], "little"), place[11]
     severity = AerSeverity.CORRECTABLE
     if entry.severity in _AER_SEVERITY:

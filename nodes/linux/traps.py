@@ -4,17 +4,17 @@
 nodes.guest.kernel. KVM asks the same classifier about a guest's physical SError (nodes.hypervisor.kvm).
 
 Sources: Linux arch/arm64/include/asm/traps.h arm64_is_ras_serror(), arm64_ras_serror_get_severity();
-arch/arm64/kernel/traps.c arm64_is_fatal_ras_serror(), do_serror(); arch/arm64/mm/fault.c do_sea(), fault_info[].
-The same in 6.1, 6.12 and 6.19.
+arch/arm64/kernel/traps.c arm64_is_fatal_ras_serror(), do_serror(), die(), arm64_force_sig_fault();
+arch/arm64/mm/fault.c do_sea(), fault_info[]. The same in 6.1, 6.12 and 6.19.
 """
 
 from enum import Enum
 from typing import Final, NamedTuple
 
 from nodes.events import Signal, SignalCode
-from nodes.spec.aarch64 import FAULT_STATUS, SEA_FAULT_STATUS, SEA_ON_WALK
+from nodes.spec.aarch64 import SEA_FAULT_STATUS
 from nodes.spec.severity import Aet
-from nodes.spec.syndrome import AET_SHIFT, DFSC_MASK, DFSC_SERROR, IDS
+from nodes.spec.syndrome import AET_SHIFT, DFSC_MASK, DFSC_SERROR, IDS, EsrAbort
 
 
 class SErrorVerdict(Enum):
@@ -54,20 +54,27 @@ def serror_panics(esr: int, *, has_ras: bool = True) -> bool:
 
 
 class SeaSignal(NamedTuple):
-    """What a task gets for an abort that nobody claimed."""
+    """What a task gets for an abort that nobody claimed. ``name``: what Linux calls the abort."""
 
     name: str
     signal: Signal
     code: SignalCode
 
 
-def _sea_signal(fsc: int) -> SeaSignal:
-    if fsc in SEA_ON_WALK:
-        return SeaSignal(FAULT_STATUS[fsc], Signal.SIGKILL, SignalCode.SI_KERNEL)
-    return SeaSignal(FAULT_STATUS[fsc], Signal.SIGBUS, SignalCode.BUS_OBJERR)
+def _on_walk(name: str) -> SeaSignal:
+    return SeaSignal(name, Signal.SIGKILL, SignalCode.SI_KERNEL)
 
 
-SEA_SIGNALS: Final = {fsc: _sea_signal(fsc) for fsc in sorted(SEA_FAULT_STATUS)}
+SEA_SIGNALS: Final[dict[int, SeaSignal]] = {  # by fault status
+    0x10: SeaSignal("synchronous external abort", Signal.SIGBUS, SignalCode.BUS_OBJERR),
+    **{0x14 + level: _on_walk(f"level {level} (translation table walk)") for level in range(-1, 4)},
+    0x18: SeaSignal("synchronous parity or ECC error", Signal.SIGBUS, SignalCode.BUS_OBJERR),
+    **{
+        0x1C + level: _on_walk(f"level {level} synchronous parity error (translation table walk)")
+        for level in range(-1, 4)
+    },
+}
+assert SEA_SIGNALS.keys() == SEA_FAULT_STATUS, "every fault status of an external abort has its row"
 
 
 def is_sea(esr: int) -> bool:
@@ -75,6 +82,13 @@ def is_sea(esr: int) -> bool:
     return esr & DFSC_MASK in SEA_SIGNALS
 
 
-def kernel_oops_panics(*, in_interrupt: bool, panic_on_oops: bool) -> bool:
-    """Whether die() panics; otherwise the task that ran is killed."""
-    return in_interrupt or panic_on_oops
+def signal_address(signal: SeaSignal, esr: int, far: int) -> int:
+    """si_addr of the signal for an abort: FAR_ELx where it is valid; SIGKILL carries no address."""
+    return 0 if signal.signal is Signal.SIGKILL or esr & EsrAbort.FnV.mask else far
+
+
+def oops_panic(name: str, *, in_interrupt: bool, panic_on_oops: bool) -> str | None:
+    """What die() panics with; None: the task that ran is killed instead."""
+    if in_interrupt:
+        return f"{name}: Fatal exception in interrupt"
+    return f"{name}: Fatal exception" if panic_on_oops else None

@@ -4,6 +4,7 @@ A guest exists once something concerns it. One that is gone stays so until it is
 the restart time.
 """
 
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 from nodes.apei.source import ErrorSource
@@ -16,6 +17,7 @@ from nodes.hypervisor.vmm import SEA_SOURCE, Vmm
 from nodes.ledger import Account, Ledger
 from nodes.linux.kernel import KernelConfig
 from nodes.policy import RecordDelivery, RecordLocation
+from nodes.spec.hest import NotificationType
 from nodes.stack.platform import Platform
 from nodes.stack.timers import Timer
 
@@ -32,6 +34,10 @@ class Neighbours(Protocol):
     @property
     def now(self) -> int:
         """Virtual time, ns."""
+
+    @property
+    def down(self) -> bool:
+        """Nothing runs on the host."""
 
     def publish(self, kind: type[Event], *fields: object) -> None:
         """A fact leaves the host."""
@@ -61,6 +67,11 @@ class Guest:
         self.vcpu = vcpu
         self.vmm = vmm
         self.kernel = kernel
+
+
+def _sea_sources(vmm: Vmm) -> Iterator[ErrorSource]:
+    """The error sources that a guest's kernel looks at when it takes an abort."""
+    return vmm.sources.with_notification(NotificationType.SEA)
 
 
 class Guests:
@@ -113,10 +124,13 @@ class Guests:
 
     def alive(self, guest: int) -> bool:
         """Whether a guest runs: its VM has not ended and its kernel has not panicked."""
-        if guest in self.gone or not 0 <= guest < self.platform.shape.guests:
+        if guest in self.gone or not self._exists(guest):
             return False
         state = self.guests.get(guest)
         return state is None or not state.kernel.down
+
+    def _exists(self, guest: int) -> bool:
+        return 0 <= guest < self.platform.shape.guests
 
     def guest_of(self, guest: int) -> Guest:
         """A running guest, made when something first concerns it."""
@@ -167,7 +181,8 @@ class Guests:
 
     def guest_takes_abort(self, vcpu: Vcpu) -> None:
         """The guest takes an abort that user space asked KVM for."""
-        self.guest_of(vcpu.guest).kernel.plain_abort(vcpu.el)
+        state = self.guest_of(vcpu.guest)
+        state.kernel.plain_abort(vcpu.el, _sea_sources(state.vmm))
         self.ask.guest_lost_task(vcpu.guest)
 
     def guest_takes_vmm_abort(self, guest: int) -> None:
@@ -175,14 +190,11 @@ class Guests:
         state = self.guest_of(guest)
         vcpu, kernel, vmm = state.vcpu, state.kernel, state.vmm
         if self.record_delivery is RecordDelivery.ON_DEMAND:
-            deadline = kernel.calling
-            if not kernel.abort_on_demand(vcpu.el, masked=vcpu.masked):
+            lost = kernel.abort_on_demand(vcpu.el, masked=vcpu.masked)
+            if lost is not None:
                 vmm.queue = vmm.queue[:-1]
-                kernel.lose_call(
-                    SEA_SOURCE, Account.LOST_DEADLINE_EXPIRED if deadline else Account.LOST_CALL_DENIED
-                )
-            return
-        if kernel.abort(vcpu.el, vmm.sources.source(SEA_SOURCE)):
+                kernel.lose_call(SEA_SOURCE, lost)
+        elif kernel.vmm_abort(vcpu.el, _sea_sources(vmm)):
             self.ask.guest_went_on(guest)
 
     def notify_guest(self, guest: int, source: ErrorSource) -> None:
@@ -200,7 +212,7 @@ class Guests:
     def call_returned(self, guest: int) -> None:
         """The call brings every block that waits (on demand)."""
         state = self.guests.get(guest)
-        if state is None or not state.kernel.calling:
+        if state is None or not state.kernel.calling or state.kernel.down:
             return
         blocks, state.vmm.queue = state.vmm.queue, ()
         state.kernel.call_returned(blocks)
@@ -247,21 +259,27 @@ class Guests:
         self.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
 
     def start(self, guest: int) -> None:
-        """A guest is started if it is gone; its firmware boots and tells where its tables lie."""
+        """A guest is started if it is gone; its firmware boots and tells where its tables lie.
+
+        On a host that is down it starts when the host has booted.
+        """
         if guest not in self.gone:
             return
-        self.gone -= {guest}
         self.stopped -= {guest}
+        if self.ask.down:
+            return
+        self.gone -= {guest}
         self.publish(GuestStarted, guest, self.booted(guest).hest)
 
     def stop(self, guest: int) -> None:
-        """A guest is stopped on purpose."""
-        if guest in self.gone or not 0 <= guest < self.platform.shape.guests:
+        """A guest is stopped on purpose; one that is gone will not be started again by itself."""
+        if not self._exists(guest):
             return
-        self.publish(GuestStopped, guest)
-        self._drop(guest)
-        self.gone |= {guest}
         self.stopped |= {guest}
+        if guest not in self.gone:
+            self.publish(GuestStopped, guest)
+            self._drop(guest)
+            self.gone |= {guest}
 
     def restart(self, guest: int) -> None:
         """The restart time of a VM that ended is over."""
@@ -276,20 +294,25 @@ class Guests:
 
     def reset(self, guest: int) -> None:
         """A guest is reset, by command or after a panic: what a reboot clears is cleared."""
-        state = self.guests.get(guest)
-        if state is None:
+        if guest in self.gone or not self._exists(guest):
             return
         self.publish(GuestReset, guest)
-        pending = state.vcpu.reset()
-        self.ledger.move(pending, Account.PENDING, Account.LOST_GUEST_GONE)
-        keeps = self.platform.switches.record_location is RecordLocation.MM_COMMUNICATE
-        carried = state.vmm.reset(keeps_blocks=keeps) + state.kernel.reset()
-        self.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
         self.ask.guest_lost_task(guest)
         self.ask.memory_mapped_anew(guest)
-        if keeps:
-            self._probe(state)
+        state = self.guests.get(guest)
+        keeps = self.platform.switches.record_location is RecordLocation.MM_COMMUNICATE
+        if state is not None:
+            self._clear(state, keeps_blocks=keeps)
         self.publish(GuestStarted, guest, self.booted(guest).hest)
+        if state is not None and keeps:
+            self._probe(state)
+
+    def _clear(self, state: Guest, *, keeps_blocks: bool) -> None:
+        """vCPU, VMM and kernel begin anew."""
+        pending = state.vcpu.reset()
+        self.ledger.move(pending, Account.PENDING, Account.LOST_GUEST_GONE)
+        carried = state.vmm.reset(keeps_blocks=keeps_blocks) + state.kernel.reset()
+        self.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
 
     def _probe(self, state: Guest) -> None:
         """ghes_probe() of a guest that boots: what stands in its blocks is consumed now."""
@@ -299,6 +322,8 @@ class Guests:
 
     def withdraw_firmware(self, guest: int) -> None:
         """A guest boots without UEFI from now on; one that runs is reset for it."""
+        if not self._exists(guest):
+            return
         self.firmware_withdrawn |= {guest}
         state = self.guests.get(guest)
         if state is not None:

@@ -17,6 +17,7 @@ from nodes.events import (
     SeaTaken,
     SErrorTaken,
     SignalCode,
+    WatchdogExpired,
 )
 from nodes.hardware.board import Board
 from nodes.hardware.pe import NOTHING
@@ -31,7 +32,7 @@ from nodes.stack.platform import Platform
 from nodes.stack.tasks import Tasks
 from nodes.stack.timers import Timer
 
-WATCHDOG_NS: Final = 10_000_000_000  # from a system that EL3 stopped to its reset; assumed
+WATCHDOG_NS: Final = 10_000_000_000  # from a system that EL3 stopped, or that hangs, to its reset; assumed
 POLL_NS: Final = POLL_INTERVAL_MS * 1_000_000
 NS_PER_S: Final = 1_000_000_000
 
@@ -166,14 +167,14 @@ class Machine:
         if target == 3:
             self.monitor.take(pe, esr, far)
         else:
-            self.sea_at_el2(state.guest, state.el, esr)
+            self.sea_at_el2(state.guest, state.el, esr, far)
             if self.platform.switches.aest is Aest.NONE:
                 self._end(node, 0, Account.REPORTED)
 
-    def sea_at_el2(self, guest: int, el: int, esr: int) -> None:
+    def sea_at_el2(self, guest: int, el: int, esr: int, far: int = 0) -> None:
         """An abort was taken to EL2: APEI may claim it; KVM gives an unclaimed one to its guest as an SError."""
         if guest == NO_GUEST:
-            self.kernel.sea(esr, HOST_TASK if el == 0 else None)
+            self.kernel.sea(esr, HOST_TASK if el == 0 else None, far)
             return
         if not self.guests.alive(guest) or self.down:
             return
@@ -218,7 +219,7 @@ class Machine:
     def inject_sea(self, pe: int, entry: Entry) -> None:
         """EL3 makes the lower level take the abort that EL3 took."""
         self.publish(SeaTaken, pe, entry.el, 2, entry.esr, entry.far, entry.guest)
-        self.sea_at_el2(entry.guest, entry.el, entry.esr)
+        self.sea_at_el2(entry.guest, entry.el, entry.esr, entry.far)
 
     def system_stopped(self, reason: str) -> None:
         """EL3 stopped the system: the watchdog will reset it."""
@@ -255,11 +256,15 @@ class Machine:
         """The host's kernel panicked: it reboots after its panic time."""
         self._fall("the host's kernel panicked", REBOOT_NS)
 
+    def host_hung(self) -> None:
+        """The host's kernel loops for ever: the watchdog will reset it."""
+        self._fall("the host's kernel hangs", WATCHDOG_NS, hung=True)
+
     def host_panics(self) -> None:
         """KVM's classifier panicked the host's kernel."""
         self.kernel.serror_panic()
 
-    def _fall(self, reason: str, delay_ns: int) -> None:
+    def _fall(self, reason: str, delay_ns: int, *, hung: bool = False) -> None:
         """Nothing runs above the hardware any more, until the host is reset."""
         if self.down:
             return
@@ -268,12 +273,19 @@ class Machine:
         self.monitor.sdei.masked = True
         self.tasks.clear()
         self.guests.host_gone(reason)
-        self.set_timer(delay_ns, Timer.HOST_REBOOT, self.falls)
+        self.set_timer(delay_ns, Timer.HOST_REBOOT, self.falls, hung)
 
-    def reboot(self, fall: int) -> None:
-        """The panic time or the watchdog is over."""
-        if self.down and fall == self.falls:
-            self.reset(cold=False, reason="watchdog" if self.monitor.stopped else "panic")
+    def reboot(self, fall: int, hung: int) -> None:
+        """The panic time or the watchdog is over.
+
+        A block that hung the kernel would do so again at boot: there the watchdog's reset is a Cold one.
+        """
+        if not self.down or fall != self.falls:
+            return
+        watchdog = hung or self.monitor.stopped
+        if watchdog:
+            self.publish(WatchdogExpired)
+        self.reset(cold=bool(hung), reason="watchdog" if watchdog else "panic")
 
     def reset(self, *, cold: bool, reason: str) -> None:
         """The host is reset and boots: records survive an Error Recovery reset and are told by BERT."""
@@ -296,13 +308,19 @@ class Machine:
         self.kernel.boot()
 
     def change_platform(self, platform: Platform) -> None:
-        """Other switches: firmware and kernels are exchanged, which takes a reset."""
+        """Other switches: firmware and kernels are exchanged, which takes a reset.
+
+        What the old kernel did while it booted once more, to guests too, goes with it.
+        """
         self.reset(cold=False, reason="the switches changed")
+        self.guests.host_gone("the switches changed")
         lost = self.kernel.carried() + self.monitor.carried() + self.sources.initialise()
         self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
         self.set_platform(platform)
         self.monitor.sdei.boot()
+        self.tasks.clear()
         self.down = False
+        self.guests.host_back()
 
 
 _TIMERS: Final[dict[Timer, Callable[..., None]]] = {
@@ -319,5 +337,5 @@ _TIMERS: Final[dict[Timer, Callable[..., None]]] = {
     Timer.GUEST_CALL: lambda machine, guest, *_: machine.guests.call_returned(guest),
     Timer.GUEST_REBOOT: lambda machine, guest, *_: machine.guests.reboot(guest),
     Timer.GUEST_RESTART: lambda machine, guest, *_: machine.guests.restart(guest),
-    Timer.HOST_REBOOT: lambda machine, fall, *_: machine.reboot(fall),
+    Timer.HOST_REBOOT: lambda machine, fall, hung, _: machine.reboot(fall, hung),
 }

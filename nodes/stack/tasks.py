@@ -6,7 +6,7 @@ duplicate record that nobody acts on, is met over and over: the storm of repeate
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from nodes.events import NO_GUEST, SignalCode
+from nodes.events import NO_GUEST
 from nodes.stack.timers import Timer
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ class Tasks:
         self.access(consumer.address, guest, consumer.el, consumer.pe)
 
     def access(self, address: int, guest: int, el: int, pe: int) -> None:
-        """A task reads an address: the guest's tables, the host's tables and the memory itself may object."""
+        """A task reads an address: the guest's tables, the host's tables and the memory itself may object.
+
+        The host's kernel itself has every page mapped: it meets only what the memory holds.
+        """
         machine = self.machine
         if guest != NO_GUEST:
             if not machine.guests.alive(guest):
@@ -80,10 +83,10 @@ class Tasks:
             if el == 0 and machine.guests.guest_of(guest).kernel.touched(ipa):
                 self.gone(guest)
                 return
-        if machine.kernel.linux.touched(address):
-            if guest not in self.consumers:
+        if (guest != NO_GUEST or el == 0) and machine.kernel.linux.lost(address):
+            consumer = self.consumers.get(guest)
+            if consumer is None or consumer.address != address:
                 self.consumers = {**self.consumers, guest: Consumer(address, 1 if el else 0, pe, 1)}
-            page = machine.platform.host_map.page_of(address)
-            machine.kernel.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
+            machine.kernel.touched(address)
         elif not machine.board.read(address, pe, guest, el):
             self.gone(guest)

@@ -23,4 +23,4 @@ class Timer(IntEnum):
     GUEST_CALL = 10  # guest
     GUEST_REBOOT = 11  # guest
     GUEST_RESTART = 12  # guest
-    HOST_REBOOT = 13  # 1: cold
+    HOST_REBOOT = 13  # which fall, 1: the kernel hangs

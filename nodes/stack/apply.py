@@ -1,7 +1,7 @@
 """What each command does to a host: one row for each.
 
 A command that speaks of a guest which does not own the address, or is gone, has no consumer there: the error is
-found without anyone meeting it.
+found without anyone meeting it. On a host that is down no software does anything.
 """
 
 from collections.abc import Callable
@@ -48,6 +48,8 @@ def _set_guest(machine: Machine, command: c.SetGuest) -> None:
 
 
 def _set_pe(machine: Machine, command: c.SetPe) -> None:
+    if machine.down:
+        return
     state = machine.board.pe_of(command.pe)
     state.sdei_masked = bool(command.sdei_masked)
     if state.el != 3:
@@ -98,7 +100,13 @@ def _inject_guest_error(machine: Machine, command: c.InjectGuestError) -> None:
 
 
 def _barrier(machine: Machine, command: c.RunBarrier) -> None:
-    barrier(machine, command.guest, command.pe)
+    if not machine.down:
+        barrier(machine, command.guest, command.pe)
+
+
+def _call_firmware(machine: Machine, command: c.CallFirmware) -> None:
+    if not machine.down:
+        machine.monitor.take(command.pe, 0)
 
 
 _ROWS: Final[dict[type[c.Command], Callable[[Machine, Any], None]]] = {
@@ -118,7 +126,7 @@ _ROWS: Final[dict[type[c.Command], Callable[[Machine, Any], None]]] = {
     c.PresentBlock: _present_block,
     c.InjectGuestError: _inject_guest_error,
     c.RunBarrier: _barrier,
-    c.CallFirmware: lambda machine, command: machine.monitor.take(command.pe, 0),
+    c.CallFirmware: _call_firmware,
     c.WithdrawFirmware: lambda machine, command: machine.guests.withdraw_firmware(command.guest),
 }
 assert set(_ROWS) == set(c.HOST_COMMANDS), "every command has a row"

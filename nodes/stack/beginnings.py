@@ -7,7 +7,9 @@ floors below.
 from nodes.apei.source import LOST_AS, ErrorSource, Written
 from nodes.events import NO_GUEST, Level, OsNotified, RecordLost, SeaTaken, SErrorTaken, StatusBlockWritten
 from nodes.hardware.pe import NOTHING
+from nodes.hardware.routing import EL1, EL2, EL3
 from nodes.ledger import Account
+from nodes.linux.traps import is_sea
 from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass
 from nodes.spec.hest import NotificationType
 from nodes.spec.status_block import HEAD_SIZE, block_length
@@ -28,6 +30,8 @@ def present_block(machine: Machine, block: bytes, source_id: int, guest: int, el
         machine.publish(RecordLost, Level.EL3, source_id, LOST_AS[written])
         return
     machine.publish(StatusBlockWritten, Level.EL3, source_id, source.kind.notification, block)
+    if machine.down:
+        return  # it waits for the next kernel
     if source.kind.notification is not NotificationType.POLLED:
         machine.publish(OsNotified, Level.EL3, source_id, source.kind.notification, source.kind.vector)
     if source.kind.notification is NotificationType.SEA:
@@ -49,21 +53,35 @@ def source_of(machine: Machine, source_id: int) -> ErrorSource:
 
 
 def pend_serror(machine: Machine, esr: int, guest: int, el: int, pe: int, target_el: int) -> None:
-    """A physical SError or abort with this syndrome: as it is routed, or straight to EL2 (``target_el`` 2)."""
-    machine.ledger.inject()
-    state = machine.board.pe_of(pe)
-    state.run(guest, el)
+    """A physical SError or abort with this syndrome: as it is routed, or straight to EL2 (``target_el`` 2).
+
+    An abort that is no external one is no hardware error, and asks for nothing here.
+    """
     abort = exception_class(esr) in ABORT_CLASSES
-    if target_el != 2 and not abort:
-        machine.board.pend_serror(pe, esr & ISS_MASK, NOTHING, 1)
+    if abort and not is_sea(esr):
         return
-    if abort:
-        machine.publish(SeaTaken, pe, state.el, 2, esr, 0, state.guest)
-        machine.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
-        machine.sea_at_el2(state.guest, state.el, esr)
+    machine.ledger.inject()
+    if machine.down or not (guest == NO_GUEST or machine.guests.alive(guest)):
+        nobody = Account.LOST_HOST_RESET if machine.down else Account.LOST_GUEST_GONE
+        machine.ledger.move(1, Account.IN_FLIGHT, nobody)
+    elif target_el == 2 or abort:
+        _take_to_el2(machine, esr, guest, el, pe)
     else:
-        machine.publish(SErrorTaken, pe, state.el, 2, esr, state.guest)
-        machine.serror_at_el2(state.guest, esr, NOTHING, 1)
+        state = machine.board.pe_of(pe)
+        if state.el != EL3:
+            state.run(guest, el)
+        machine.board.pend_serror(pe, esr & ISS_MASK, NOTHING, 1)
+
+
+def _take_to_el2(machine: Machine, esr: int, guest: int, el: int, pe: int) -> None:
+    from_el = min(el, EL1) if guest != NO_GUEST or not el else EL2
+    if exception_class(esr) in ABORT_CLASSES:
+        machine.publish(SeaTaken, pe, from_el, EL2, esr, 0, guest)
+        machine.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
+        machine.sea_at_el2(guest, from_el, esr)
+    else:
+        machine.publish(SErrorTaken, pe, from_el, EL2, esr, guest)
+        machine.serror_at_el2(guest, esr, NOTHING, 1)
 
 
 def barrier(machine: Machine, guest: int, pe: int) -> None:

@@ -31,7 +31,6 @@ from nodes.spec.hest import (
 )
 
 NOTIFICATIONS: Final = (NotificationType.SEA, NotificationType.GPIO)  # by source id
-SOURCES_MAX: Final = {Qemu.V7_2: 1, Qemu.V10_0: 1, Qemu.V11_1: 2}
 _SLOT: Final = 8  # bytes of a block address, and of a read ack
 _FIRST_SOURCE: Final = HEADER_SIZE + 4  # offset of the first source in the table, bytes
 _SOURCE_SIZE: Final = GhesV2.codec.size

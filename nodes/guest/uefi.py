@@ -28,6 +28,8 @@ from nodes.apei.qemu_tables import (
 
 ALLOCATE_TOP: Final = 0x7C00_0000  # blobs are placed downwards from here (guest physical); assumed
 _PAGE: Final = 4096  # bytes; EFI allocates pages
+_POINTER_SIZES: Final = (1, 2, 4, 8)  # bytes
+_TOLD_SIZE: Final = 8  # bytes of each file that takes a pointer back to QEMU
 
 
 class LoaderError(ValueError):
@@ -95,32 +97,38 @@ class _Loader:
             raise LoaderError(f"{name}: {size} bytes at {offset}")
         return blob
 
+    def _pointer(self, pointee_file: str, offset: int, size: int) -> bytes:
+        """The address of ``offset`` in a blob, as a pointer of ``size`` bytes."""
+        blob = self.blobs.get(pointee_file)
+        if blob is None or size not in _POINTER_SIZES or offset >= len(blob):
+            raise LoaderError(f"pointer of {size} bytes to {pointee_file} at {offset}")
+        address = self.addresses[pointee_file] + offset
+        if address >> 8 * size:
+            raise LoaderError(f"{address:#x} does not fit into {size} bytes")
+        return address.to_bytes(size, "little")
+
     def _add_pointer(self, entry: AddPointer) -> None:
-        if entry.size not in (1, 2, 4, 8) or entry.pointee_file not in self.addresses:
-            raise LoaderError(f"ADD_POINTER {entry.pointer_file} to {entry.pointee_file}")
         blob = self._blob(entry.pointer_file, entry.offset, entry.size)
         place = slice(entry.offset, entry.offset + entry.size)
-        value = int.from_bytes(blob[place], "little")
-        if value >= len(self.blobs[entry.pointee_file]):
-            raise LoaderError(f"ADD_POINTER: {value} lies outside {entry.pointee_file}")
-        blob[place] = (value + self.addresses[entry.pointee_file]).to_bytes(entry.size, "little")
+        offset = int.from_bytes(blob[place], "little")
+        blob[place] = self._pointer(entry.pointee_file, offset, entry.size)
 
     def _write_pointer(self, entry: WritePointer) -> None:
-        if entry.pointee_file not in self.addresses:
-            raise LoaderError(f"WRITE_POINTER to {entry.pointee_file}")
-        told = self.told.setdefault(entry.pointer_file, bytearray(8))
-        value = self.addresses[entry.pointee_file] + entry.pointee_offset
-        told[entry.pointer_offset : entry.pointer_offset + entry.size] = value.to_bytes(entry.size, "little")
+        if not 0 <= entry.pointer_offset <= _TOLD_SIZE - entry.size:
+            raise LoaderError(f"WRITE_POINTER: {entry.size} bytes at {entry.pointer_offset}")
+        pointer = self._pointer(entry.pointee_file, entry.pointee_offset, entry.size)
+        told = self.told.setdefault(entry.pointer_file, bytearray(_TOLD_SIZE))
+        told[entry.pointer_offset : entry.pointer_offset + entry.size] = pointer
 
 
 def run_loader(files: dict[str, bytes], script: tuple[LoaderEntry, ...]) -> Booted:
-    """Run the script over the files; a failure leaves nothing behind, and QEMU's pointers are 0 again."""
+    """Run the script over the files; a failure leaves nothing behind, and what was told to QEMU is 0 again."""
     loader = _Loader(files)
     try:
         for entry in script:
             loader.run(entry)
     except LoaderError:
-        return NO_FIRMWARE
+        return Booted(blobs={}, addresses={}, told={name: bytes(_TOLD_SIZE) for name in loader.told})
     return Booted(
         blobs={name: bytes(blob) for name, blob in loader.blobs.items()},
         addresses=loader.addresses,

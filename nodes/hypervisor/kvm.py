@@ -80,7 +80,7 @@ class Kvm:
     def guest_serror(self, vcpu: Vcpu, esr: int) -> bool:
         """kvm_handle_guest_serror(), or what the switch puts in its place. True when the guest gets an SError."""
         if self.policy is VirtualSyndrome.PASSTHROUGH:
-            self.pend_new(vcpu, esr & ISS_MASK)
+            self.inject_serror(vcpu, esr & ISS_MASK)
             return True
         verdict = classify_serror(esr)
         if verdict is SErrorVerdict.PANICS:
@@ -90,37 +90,34 @@ class Kvm:
             self.ask.publish(SyndromeSwallowed, Level.HYPERVISOR, esr, vcpu.guest)
             return False
         supplied = self.policy is VirtualSyndrome.VMM and verdict is SErrorVerdict.FATAL
-        self.pend_new(vcpu, esr & ISS_MASK if supplied else VSESR_WITHOUT_ESR)
+        self.inject_serror(vcpu, esr & ISS_MASK if supplied else VSESR_WITHOUT_ESR)
         return True
 
     def guest_sea_unclaimed(self, vcpu: Vcpu) -> None:
-        """A guest's SEA that APEI did not claim: the guest gets an SError, not the abort.
+        """A guest's SEA that APEI did not claim: the guest gets an SError, not the abort."""
+        self.inject_serror(vcpu, VSESR_WITHOUT_ESR)
 
-        With KVM_CAP_ARM_SEA_TO_USER a newer kernel could exit to user space; QEMU does not ask for it.
-        """
-        self.pend_new(vcpu, VSESR_WITHOUT_ESR)
-
-    def pend_new(self, vcpu: Vcpu, vsesr: int) -> None:
-        """An error of its own for the guest."""
-        self.ledger.inject()
-        self.pend(vcpu, vsesr, 1)
-
-    def pend(self, vcpu: Vcpu, vsesr: int, carried: int) -> None:
-        """Pend a virtual SError: one bit, so a second one overwrites the syndrome of the first.
+    def inject_serror(self, vcpu: Vcpu, vsesr: int) -> None:
+        """kvm_inject_vabt(), kvm_set_sei_esr(): an error of its own for the guest.
 
         A newer kernel enters the guest's vector itself when the guest does not mask SErrors; the syndrome then has
         IL=0 and nothing is pending.
         """
         if self.behaviour.serror_into_unmasked_guest and not vcpu.masked:
-            self.ask.publish(VirtualSErrorPended, vcpu.guest, vsesr, vcpu.hcr())
-            self.ask.guest_takes_serror(vcpu, SERROR_EC | vsesr & ISS_MASK, carried)
-            return
+            self.ledger.inject()
+            self.ask.guest_takes_serror(vcpu, SERROR_EC | vsesr & ISS_MASK, 1)
+        else:
+            self.pend(vcpu, vsesr)
+
+    def pend(self, vcpu: Vcpu, vsesr: int) -> None:
+        """Pend a virtual SError: one bit, so a second one overwrites the syndrome of the first."""
+        self.ledger.inject()
         overwritten = NONE_PENDING
         if vcpu.vse:
             overwritten = vcpu.vsesr
             self.ledger.move(vcpu.carried, Account.PENDING, Account.OVERWRITTEN)
-        vcpu.vse, vcpu.vsesr, vcpu.carried = True, vsesr & ISS_MASK, carried
-        self.ledger.move(carried, Account.IN_FLIGHT, Account.PENDING)
+        vcpu.vse, vcpu.vsesr, vcpu.carried = True, vsesr & ISS_MASK, 1
+        self.ledger.move(1, Account.IN_FLIGHT, Account.PENDING)
         self.ask.publish(VirtualSErrorPended, vcpu.guest, vcpu.vsesr, vcpu.hcr(), overwritten)
         self.enter(vcpu)
 
@@ -149,23 +146,30 @@ class Kvm:
     ) -> int:
         """KVM_SET_VCPU_EVENTS: 0 or -EINVAL. A pending SError cannot be cancelled.
 
-        Older kernels apply the SError first; newer ones the abort, so that -EINVAL can follow an abort that was
-        injected already.
+        Older kernels apply the SError first. Newer ones commit the abort first, so that -EINVAL can follow an
+        abort that was injected already, and a good SError meets the mask of the exception just taken.
         """
-        refused = padding != 0 or (pending and has_esr and bool(serror_esr & ~ISS_MASK))
-        early_abort = abort and self.behaviour.abort_before_serror and not padding
-        if early_abort:
-            self.ledger.inject()
-            self.ask.guest_takes_abort(vcpu)
-        if refused:
-            self.ask.publish(VcpuEventsRefused, vcpu.guest, serror_esr, EINVAL)
-            return -EINVAL
+        if padding:
+            return self._refuse(vcpu, serror_esr)
+        first = abort and self.behaviour.abort_before_serror
+        if first:
+            self._abort(vcpu)
+        if pending and has_esr and serror_esr & ~ISS_MASK:
+            return self._refuse(vcpu, serror_esr)
         if pending:
-            self.pend_new(vcpu, serror_esr if has_esr else VSESR_WITHOUT_ESR)
-        if abort and not early_abort:
-            self.ledger.inject()
-            self.ask.guest_takes_abort(vcpu)
+            pend = self.pend if first else self.inject_serror
+            pend(vcpu, serror_esr if has_esr else VSESR_WITHOUT_ESR)
+        if abort and not first:
+            self._abort(vcpu)
         return 0
+
+    def _abort(self, vcpu: Vcpu) -> None:
+        self.ledger.inject()
+        self.ask.guest_takes_abort(vcpu)
+
+    def _refuse(self, vcpu: Vcpu, serror_esr: int) -> int:
+        self.ask.publish(VcpuEventsRefused, vcpu.guest, serror_esr, EINVAL)
+        return -EINVAL
 
     def get_vcpu_events(self, vcpu: Vcpu) -> tuple[int, int, int]:
         """KVM_GET_VCPU_EVENTS: serror_pending, serror_has_esr, serror_esr."""

@@ -35,6 +35,7 @@ _KINDS: Final = tuple(SourceKind(i, notification) for i, notification in enumera
 SOURCE_KINDS: Final = tuple(_KINDS[:count] for count in range(len(_KINDS) + 1))  # index: how many sources
 _BLOCK: Final = struct.Struct(StatusBlockHead.codec.format + DataEntryHead.codec.format[1:] + "QQQ56x")
 _HARDWARE_ERROR: Final = "Hardware memory error!: exit(1)"
+_ANOTHER_CODE: Final = "SIGBUS with another code: raised again"
 QUEUE_MAX: Final = 4096  # blocks that wait to be asked for (on demand); a further one is refused
 
 
@@ -102,33 +103,35 @@ class Vmm:
         self.sources = Sources(SOURCE_KINDS[ask.qemu.source_count])
         self.queue: tuple[bytes, ...] = ()  # on demand: blocks that the guest has not asked for, one error each
 
-    def sigbus(self, address: int, code: int) -> None:
-        """The SIGBUS handler; ``address`` is the guest physical one of the page."""
-        if code not in (SignalCode.BUS_MCEERR_AR, SignalCode.BUS_MCEERR_AO):
-            self.exit("SIGBUS with another code: raised again")
-            return
-        if not self.has_ghes:
-            if code == SignalCode.BUS_MCEERR_AR:
-                self.ask.ledger.inject()
-                self.ask.ledger.move(1, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
-                self.exit(_HARDWARE_ERROR)
-            return
-        self.ask.publish(PoisonNoted, self.guest, address)
-        if code == SignalCode.BUS_MCEERR_AR:
-            self._record(address)
+    def sigbus(self, address: int | None, code: int) -> None:
+        """The SIGBUS handler; ``address``: guest physical one of the page, None where it is not the guest's RAM.
+
+        Only a page of a guest that told where its records go is noted, and only action required becomes a record.
+        """
+        required = code == SignalCode.BUS_MCEERR_AR
+        if not required and code != SignalCode.BUS_MCEERR_AO:
+            self.exit(_ANOTHER_CODE)
+        elif self.has_ghes and address is not None:
+            self.ask.publish(PoisonNoted, self.guest, address)
+            if required:
+                self._record(address)
+        elif required:
+            self.ask.ledger.inject()
+            self.ask.ledger.move(1, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
+            self.exit(_HARDWARE_ERROR)
 
     def _record(self, address: int) -> None:
         self.ask.ledger.inject()
         block = memory_block(address)
         if self.ask.record_delivery is RecordDelivery.ON_DEMAND:
-            self._enqueue(block)
+            if not self._enqueue(block):
+                return
         else:
             source = self.sources.source(SEA_SOURCE)
             assert source is not None, "every QEMU has the SEA source"
             written = source.write(block, 1)
             if written is not Written.WRITTEN:
-                self.ask.ledger.move(1, Account.IN_FLIGHT, LOST_AS[written])
-                self.ask.publish(RecordLost, Level.VMM, SEA_SOURCE, LOST_AS[written], self.guest)
+                self._lose(SEA_SOURCE, LOST_AS[written])
                 self.exit(self.ask.qemu.exit_text)
                 return
             self.ask.publish(
@@ -137,23 +140,24 @@ class Vmm:
         self.ask.publish(OsNotified, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], 0, self.guest)
         self.ask.guest_takes_vmm_abort(self.guest)
 
-    def _enqueue(self, block: bytes) -> None:
+    def _enqueue(self, block: bytes) -> bool:
         if len(self.queue) >= QUEUE_MAX:
-            self.ask.ledger.move(1, Account.IN_FLIGHT, Account.LOST_SLOT_NOT_ACKNOWLEDGED)
-            return
+            self._lose(SEA_SOURCE, Account.LOST_SLOT_NOT_ACKNOWLEDGED)
+            return False
         self.queue = (*self.queue, block)
         self.ask.publish(StatusBlockWritten, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], block, self.guest)
+        return True
 
     def inject(self, block: bytes) -> bool:
         """QMP inject-ghes-v2-error: False when the record is dropped. Without GHES it reports success in vain."""
         self.ask.ledger.inject()
         source = self.sources.source(QMP_SOURCE)
         if not self.ask.qemu.injects or source is None or not self.has_ghes:
-            self._lose(Account.LOST_NO_SOURCE)
+            self._lose(QMP_SOURCE, Account.LOST_NO_SOURCE)
             return self.ask.qemu.injects and not self.has_ghes
         written = source.write(block, 1)
         if written is not Written.WRITTEN:
-            self._lose(LOST_AS[written])
+            self._lose(QMP_SOURCE, LOST_AS[written])
             return False
         notification = NOTIFICATIONS[QMP_SOURCE]
         self.ask.publish(StatusBlockWritten, Level.VMM, QMP_SOURCE, notification, block, self.guest)
@@ -161,9 +165,9 @@ class Vmm:
         self.ask.notify_guest(self.guest, source)
         return True
 
-    def _lose(self, account: Account) -> None:
+    def _lose(self, source_id: int, account: Account) -> None:
         self.ask.ledger.move(1, Account.IN_FLIGHT, account)
-        self.ask.publish(RecordLost, Level.VMM, QMP_SOURCE, account, self.guest)
+        self.ask.publish(RecordLost, Level.VMM, source_id, account, self.guest)
 
     def exit(self, reason: str) -> None:
         """The process ends, and with it the guest."""

@@ -3,10 +3,12 @@
 ``TARGETS`` is the table of the document; ``route_serror`` adds masking. A target below the current level means
 that the SError stays pending, whatever PSTATE.A says.
 
-Sources: DDI0487 J1.3.2.6 AArch64.PhysicalSErrorTarget, J1.3.2.2 EffectiveHCR_AMO; AArch64.DataAbort; checked
-against Sail v8_base.sail v9.4 and QEMU target/arm/helper.c, cpu-irq.c.
+Sources: DDI0487 J1.3.2.6 AArch64.PhysicalSErrorTarget, J1.3.2.2 EffectiveHCR_AMO; AArch64.DataAbort; D24.9.1
+(accesses to DISR_EL1); checked against Sail v8_base.sail v9.4 and QEMU target/arm/helper.c, cpu-irq.c. Leaves out:
+FEAT_DoubleFault2, vector offsets (SCR_EL3.EASE), AArch32.
 """
 
+from enum import Enum
 from typing import Final
 
 from nodes.spec.aarch64 import HcrEl2, ScrEl3
@@ -29,15 +31,28 @@ _AMO, _TGE, _E2H = HcrEl2.AMO.mask, HcrEl2.TGE.mask, HcrEl2.E2H.mask
 _TEA, _VSE = HcrEl2.TEA.mask, HcrEl2.VSE.mask
 
 
+class Disr(Enum):
+    """What an access to DISR_EL1 reaches."""
+
+    OWN = "DISR_EL1 itself"
+    VIRTUAL = "VDISR_EL2"
+    ZERO = "read as zero, writes ignored"
+
+
 def host_el0(hcr: int) -> bool:
     """Whether EL0 belongs to the host: E2H and TGE are both 1."""
     return bool(hcr & _E2H and hcr & _TGE)
 
 
+def effective_amo(hcr: int) -> bool:
+    """EffectiveHCR_AMO: while TGE is 1, the bit itself does not count but E2H does."""
+    return not hcr & _E2H if hcr & _TGE else bool(hcr & _AMO)
+
+
 def serror_target(scr: int, hcr: int, el: int) -> int:
     """The level that a physical SError is routed to, PSTATE.A aside; PENDING where it cannot be taken."""
-    amo_or_tge = hcr & (_AMO | _TGE) if el != EL1 else hcr & _AMO
-    return TARGETS[bool(scr & _EA), bool(amo_or_tge)][el]
+    to_el2 = effective_amo(hcr) if el == EL1 else bool(hcr & (_AMO | _TGE))
+    return TARGETS[bool(scr & _EA), to_el2][el]
 
 
 def serror_masked(scr: int, hcr: int, el: int, target: int) -> bool:
@@ -66,9 +81,14 @@ def route_sea(scr: int, hcr: int, el: int, *, stage_2: bool = False) -> int:
     return EL1
 
 
+def _virtual_serror_pending(hcr: int, el: int) -> bool:
+    """Whether a virtual SError is pending and enabled, PSTATE.A aside."""
+    return bool(hcr & _VSE and hcr & _AMO) and not hcr & _TGE and el <= EL1
+
+
 def virtual_serror_deliverable(hcr: int, el: int, *, masked: bool) -> bool:
     """Whether a PE at EL0 or EL1 takes the pending virtual SError now."""
-    return bool(hcr & _VSE and hcr & _AMO) and not hcr & _TGE and el <= EL1 and not masked
+    return not masked and _virtual_serror_pending(hcr, el)
 
 
 def virtual_barrier(hcr: int, vsesr: int, el: int, *, masked: bool) -> int:
@@ -76,6 +96,11 @@ def virtual_barrier(hcr: int, vsesr: int, el: int, *, masked: bool) -> int:
 
     An unmasked one is taken instead of deferred.
     """
-    if hcr & _VSE and hcr & _AMO and not hcr & _TGE and el <= EL1 and masked:
-        return DISR_A | vsesr & ISS_MASK
-    return 0
+    return DISR_A | vsesr & ISS_MASK if masked and _virtual_serror_pending(hcr, el) else 0
+
+
+def disr_reached(scr: int, hcr: int, el: int) -> Disr:
+    """Which register an access to DISR_EL1 from a level reaches; AMO counts as it stands, TGE aside."""
+    if el < EL2 and hcr & _AMO:
+        return Disr.VIRTUAL
+    return Disr.ZERO if el < EL3 and scr & _EA else Disr.OWN

@@ -41,8 +41,7 @@ class Cell(NamedTuple):
 
     overwrite: bool = False  # the new syndrome replaces the old one
     overflow: bool = False  # STATUS.OF := 1
-    counts: bool = False  # the corrected error counter counts it, where there is one; STATUS.OF := 1 on wrap
-    overflow_uncounted: bool = False  # STATUS.OF := 1 when there is no counter
+    counts: bool = False  # the corrected error counter counts it; STATUS.OF := 1 when it wraps
     overwrite_by_ceo: bool = False  # FR.CEO decides: 0 keep, 1 overwrite unless OF was already 1
 
 
@@ -52,25 +51,30 @@ CELLS: Final[dict[str, Cell]] = {
     "WO": Cell(overwrite=True, overflow=True),
     "K": Cell(),  # v1: OF unchanged, our choice
     "CW": Cell(overwrite=True, counts=True),  # v1: OF set on wrap, our choice
-    "CWO": Cell(counts=True, overflow_uncounted=True, overwrite_by_ceo=True),
-    "CO": Cell(counts=True, overflow_uncounted=True),
-    "CWK": Cell(counts=True, overflow_uncounted=True, overwrite_by_ceo=True),
-    "CK": Cell(counts=True, overflow_uncounted=True),  # v1: OF set on wrap and without a counter, our choice
+    "CWO": Cell(counts=True, overwrite_by_ceo=True),
+    "CO": Cell(counts=True),
+    "CWK": Cell(counts=True, overwrite_by_ceo=True),
+    "CK": Cell(counts=True),  # v1: OF set on wrap, our choice
 }
+# What stands in for these cells where the RAS node has no counter; v1: OF set, our choice.
+WITHOUT_COUNTER: Final = {"CW": "W", "CWO": "O", "CO": "O", "CWK": "O", "CK": "O"}
 
 Table = tuple[tuple[Cell, ...], ...]  # [held][new - 1]
 
 
-def _compiled(text: str) -> Table:
+def _compiled(text: str) -> tuple[Table, Table]:
+    """The table for a RAS node without a counter, and for one with."""
     lines = [line.split() for line in text.split("\n") if line.strip()]
     assert lines[0] == [state.name for state in COLUMNS], "columns of the table"
     assert [row[0] for row in lines[1:]] == [state.name for state in ErrorState], "rows of the table"
-    return tuple(tuple(CELLS[name] for name in row[1:]) for row in lines[1:])
+    rows = [row[1:] for row in lines[1:]]
+    without = tuple(tuple(CELLS[WITHOUT_COUNTER.get(name, name)] for name in row) for row in rows)
+    return without, tuple(tuple(CELLS[name] for name in row) for row in rows)
 
 
-TABLES: Final[dict[RecordFormat, Table]] = {RecordFormat.V1P1: _compiled(V1P1), RecordFormat.V1: _compiled(V1)}
+TABLES: Final = {RecordFormat.V1P1: _compiled(V1P1), RecordFormat.V1: _compiled(V1)}
 
 
-def cell_for(record_format: RecordFormat, held: ErrorState, new: ErrorState) -> Cell:
+def cell_for(record_format: RecordFormat, *, counter: bool, held: ErrorState, new: ErrorState) -> Cell:
     """What happens when ``new`` arrives at a record that holds ``held``."""
-    return TABLES[record_format][held][new - 1]
+    return TABLES[record_format][counter][held][new - 1]

@@ -41,6 +41,7 @@ class RasNodeModel(NamedTuple):
     kind: RasNodeKind
     fr: int  # ERR<n>FR
     ctlr: int  # ERR<n>CTLR after set-up
+    controls: int  # bits of ERR<n>CTLR that exist; the rest is RES0
     aest_type: AestNodeType
     system_registers: bool  # reached by ERX*; else memory-mapped
     owned_by_pe: bool
@@ -57,8 +58,35 @@ _CTLR: Final = ErrCtlr.of(ED=1, UI=1, FI=1, UE=1, CFI=1, CED=1)
 _PCIE_CTLR: Final = ErrCtlr.of(UI=1, FI=1, CFI=1)
 
 
+# Which value of a field of ERR<n>FR brings which bits of ERR<n>CTLR.
+_CONTROLS: Final = (
+    (ErrFr.ED, 2, ErrCtlr.ED.mask),
+    (ErrFr.UI, 2, ErrCtlr.UI.mask),
+    (ErrFr.UI, 3, ErrCtlr.UI.mask | ErrCtlr.WUI.mask),
+    (ErrFr.FI, 2, ErrCtlr.FI.mask),
+    (ErrFr.FI, 3, ErrCtlr.FI.mask | ErrCtlr.WFI.mask),
+    (ErrFr.UE, 2, ErrCtlr.UE.mask),
+    (ErrFr.UE, 3, ErrCtlr.UE.mask | ErrCtlr.WUE.mask),
+    (ErrFr.CFI, 2, ErrCtlr.CFI.mask),
+    (ErrFr.CFI, 3, ErrCtlr.CFI.mask | ErrCtlr.WCFI.mask),
+    (ErrFr.DUI, 2, ErrCtlr.DUI.mask),
+    (ErrFr.DUI, 3, ErrCtlr.DUI.mask | ErrCtlr.WDUI.mask),
+    (ErrFr.DFI, 2, ErrCtlr.DFI.mask),
+    (ErrFr.DFI, 3, ErrCtlr.DFI.mask | ErrCtlr.WDFI.mask),
+    (ErrFr.CI, 2, ErrCtlr.CI.mask),
+    (ErrFr.CED, 1, ErrCtlr.CED.mask),
+)
+
+
+def controls_of(fr: int) -> int:
+    """The bits of ERR<n>CTLR that a RAS node with this ERR<n>FR has."""
+    return sum(mask for field, value, mask in _CONTROLS if (fr & field.mask) >> field.lsb == value)
+
+
 def _model(kind: RasNodeKind, fr: int, ctlr: int, aest_type: AestNodeType, *, pe: bool, gsiv: int) -> RasNodeModel:
-    return RasNodeModel(kind, fr, ctlr, aest_type, pe, pe, gsiv, gsiv + 1, counters_of(fr))
+    controls = controls_of(fr)
+    assert not ctlr & ~controls, f"{kind.name}: set up with bits that do not exist"
+    return RasNodeModel(kind, fr, ctlr, controls, aest_type, pe, pe, gsiv, gsiv + 1, counters_of(fr))
 
 
 MODELS: Final = (  # index: RasNodeKind

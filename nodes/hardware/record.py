@@ -1,7 +1,8 @@
 """One error record and the RAS node that owns it: recording, counting, clearing, interrupts, injection.
 
-Sources: IHI0100 A.c 2.4.3 (overwriting), 2.5.1 (interrupts), 2.5.2 (counters), 3.2.23-3.2.33 (registers).
-Each RAS node here owns one record. Leaves out: proxies, continuation records, IMPLEMENTATION DEFINED MISC1-3.
+Sources: IHI0100 A.c 2.4.3 (overwriting), 2.5.1 (interrupts), 2.5.2 (counters), 3.2.23-3.2.33 (registers); DDI0601
+ERR<n>PFGCTL (what an injected error writes). Each RAS node here owns one record. Leaves out: proxies, continuation
+records, timestamps, IMPLEMENTATION DEFINED MISC1-3, controls of reads and writes apart (FR fields with value 3).
 """
 
 from enum import IntEnum
@@ -24,6 +25,7 @@ from nodes.spec.err import (
     ErrPfgf,
     ErrStatus,
     RecordFormat,
+    Serr,
     V,
     error_state,
     status_written,
@@ -72,12 +74,35 @@ _STATUS_OF_STATE: Final = (
     *(V | UE | UET_OF[s] << ErrStatus.UET.lsb for s in tuple(ErrorState)[3:]),
 )  # index: ErrorState; V and type bits
 _UNCORRECTED: Final = ErrorState.UEO  # this state and all above are uncorrected and not deferred
+_SET_BY_PFGCTL: Final = ((OF, ErrPfgctl.OF.mask), (MV, ErrPfgctl.MV.mask))
+_TYPES: Final = (  # type bits of PFGCTL
+    (ErrorState.UC, ErrPfgctl.UC.mask),
+    (ErrorState.UEU, ErrPfgctl.UEU.mask),
+    (ErrorState.UER, ErrPfgctl.UER.mask),
+    (ErrorState.UEO, ErrPfgctl.UEO.mask),
+    (ErrorState.DE, ErrPfgctl.DE.mask),
+    (ErrorState.CE, ErrPfgctl.CE.mask),
+)
+RESTARTS_MAX: Final = 1000  # of one injection countdown with PFGCTL.R; then it stops as if R were 0
 
 
 class ErrorRecord:
     """ERR<n>* of one RAS node. ``carried``: occurrences whose syndrome or count stands here unread."""
 
-    __slots__ = ("account", "addr", "asserted", "carried", "ctlr", "misc0", "model", "pfgcdn", "pfgctl", "status")
+    __slots__ = (
+        "account",
+        "addr",
+        "asserted",
+        "carried",
+        "countdowns",
+        "ctlr",
+        "misc0",
+        "model",
+        "pfgcdn",
+        "pfgctl",
+        "restarts",
+        "status",
+    )
 
     def __init__(self, model: RasNodeModel, misc0: int) -> None:
         self.model = model
@@ -87,6 +112,8 @@ class ErrorRecord:
         self.misc0 = misc0  # firmware preloads the counter
         self.pfgctl = 0
         self.pfgcdn = 0
+        self.countdowns = 0  # ever started; the last one may be running
+        self.restarts = 0  # of the running one
         self.asserted = 0  # interrupt lines that were told to the interrupt controller and not yet handled
         self.carried = 0
         self.account = Account.IN_FLIGHT  # where the ledger has them
@@ -100,22 +127,16 @@ class ErrorRecord:
 
         The RAS node must be enabled.
         """
-        fr = self.model.fr
-        state = self._recorded_state(error)
+        state = self._recorded_state(error, record_format)
         status = self.status
-        held = error_state(status)
-        cell = TABLES[record_format][held][state - 1]
+        counters = self.model.counters
+        cell = TABLES[record_format][bool(counters)][error_state(status)][state - 1]
         overflow, overwrite = cell.overflow, cell.overwrite
         if cell.overwrite_by_ceo:
-            overwrite = bool(fr & ErrFr.CEO.mask) and not status & OF
-        if cell.counts:
-            if not self.model.counters:
-                overflow = overflow or cell.overflow_uncounted
-                overwrite = overwrite and not cell.overflow_uncounted
-            elif self._count(error):
-                overflow = True
-        elif state is ErrorState.DE and fr & ErrFr.DFI.mask and self.model.counters:
-            overflow |= self._count(error) and record_format is RecordFormat.V1P1
+            overwrite = bool(self.model.fr & ErrFr.CEO.mask) and not status & OF
+        counted = cell.counts or (state is ErrorState.DE and self._counts_deferred(record_format))
+        if counted:
+            overflow |= self._count(error)
         if overwrite:
             status = self._overwritten(status, state, error)
         elif state is ErrorState.CE:
@@ -124,15 +145,21 @@ class ErrorRecord:
             status |= DE if state is ErrorState.DE else UE
         if error.critical and record_format is RecordFormat.V1P1:
             status |= CI
-        if self.model.counters:
+        if counted:
             status |= MV
         self.status = status | OF if overflow else status
         return overwrite
 
-    def _recorded_state(self, error: DetectedError) -> ErrorState:
+    def _counts_deferred(self, record_format: RecordFormat) -> bool:
+        """Whether the counter counts deferred errors too: where they have an interrupt control of their own."""
+        has_control = self.model.counters and self.model.fr & ErrFr.DFI.mask
+        return bool(has_control) and record_format is RecordFormat.V1P1
+
+    def _recorded_state(self, error: DetectedError, record_format: RecordFormat) -> ErrorState:
         """R_JSVFW: a critical condition is recorded as UC where its interrupt exists and is disabled."""
         if (
             error.critical
+            and record_format is RecordFormat.V1P1
             and self.model.fr & ErrFr.CI.mask == 2 << ErrFr.CI.lsb
             and not self.ctlr & ErrCtlr.CI.mask
         ):
@@ -145,7 +172,7 @@ class ErrorRecord:
         )
         if state is ErrorState.CE:
             status = status & ~CE | error.corrected << ErrStatus.CE.lsb
-        if error.poison:
+        if error.poison and state is not ErrorState.CE:
             status |= PN
         if self.responds(state) and error.responded:
             status |= ER
@@ -186,19 +213,20 @@ class ErrorRecord:
         asserted = 0
         if _exists(fr, ErrFr.FI.lsb) and self._fault_handling(status, fr, ctlr):
             asserted |= Lines.FHI
-        if _on(fr, ErrFr.UI.lsb, ctlr & ErrCtlr.UI.mask) and status & UE:
-            asserted |= Lines.ERI
-        if _exists(fr, ErrFr.DUI.lsb) and ctlr & ErrCtlr.DUI.mask and status & DE:
-            asserted |= Lines.ERI
-        if status & CI and _on(fr, ErrFr.CI.lsb, ctlr & ErrCtlr.CI.mask):
-            asserted |= Lines.CRI
+        if _exists(fr, ErrFr.UI.lsb):  # DUI and CRI need it
+            if status & UE and _on(fr, ErrFr.UI.lsb, ctlr & ErrCtlr.UI.mask):
+                asserted |= Lines.ERI
+            if status & DE and _exists(fr, ErrFr.DUI.lsb) and ctlr & ErrCtlr.DUI.mask:
+                asserted |= Lines.ERI
+            if status & CI and _on(fr, ErrFr.CI.lsb, ctlr & ErrCtlr.CI.mask):
+                asserted |= Lines.CRI
         return asserted
 
     def _fault_handling(self, status: int, fr: int, ctlr: int) -> bool:
         on_uncorrected = _on(fr, ErrFr.FI.lsb, ctlr & ErrCtlr.FI.mask)
         on_deferred = on_uncorrected
         if _exists(fr, ErrFr.DFI.lsb):
-            on_deferred = bool(ctlr & ErrCtlr.DFI.mask) != bool(ctlr & ErrCtlr.FI.mask)
+            on_deferred = bool(ctlr & ErrCtlr.DFI.mask) != on_uncorrected
         on_corrected = on_deferred
         if _exists(fr, ErrFr.CFI.lsb):
             on_corrected = bool(ctlr & ErrCtlr.CFI.mask)
@@ -220,7 +248,7 @@ class ErrorRecord:
         return not self.status & V
 
     def read(self, register: RecordRegister) -> int:
-        """A register as software reads it: ADDR only while AV is 1."""
+        """A register as software reads it. ADDR can be read while AV is 0, because PFGF.AV is 1."""
         match register:
             case RecordRegister.FR:
                 return self.model.fr
@@ -229,7 +257,7 @@ class ErrorRecord:
             case RecordRegister.STATUS:
                 return self.status
             case RecordRegister.ADDR:
-                return self.addr if self.status & AV else 0
+                return self.addr
             case RecordRegister.MISC0:
                 return self.misc0
             case RecordRegister.PFGF:
@@ -242,61 +270,80 @@ class ErrorRecord:
     def write(self, register: RecordRegister, value: int, record_format: RecordFormat) -> int:
         """Software writes a register. Returns the ticks after which an injected error is due; 0 for none.
 
-        ADDR ignores writes while AV is 0, unless PFGF.AV says that it can be set.
+        ADDR takes writes while AV is 0, because PFGF.AV is 1. Of MISC0 only the counters can be written.
         """
         match register:
             case RecordRegister.CTLR:
-                self.ctlr = value & ErrCtlr.writable
+                self.ctlr = value & self.model.controls
             case RecordRegister.STATUS:
                 self.write_status(value, record_format)
             case RecordRegister.ADDR:
-                if PFGF & ErrPfgf.AV.mask:
-                    self.addr = value & ErrAddr.declared
+                self.addr = value & ErrAddr.declared
             case RecordRegister.MISC0:
-                self.misc0 = value
+                counters = sum(counter.overflow | counter.mask for counter in self.model.counters)
+                self.misc0 = self.misc0 & ~counters | value & counters
             case RecordRegister.PFGCDN:
                 self.pfgcdn = value & ErrPfgcdn.CDN.mask
             case RecordRegister.PFGCTL:
                 started = value & ~self.pfgctl & ErrPfgctl.CDNEN.mask
                 self.pfgctl = value & ErrPfgctl.declared
-                if started and self.enabled():
-                    return self.pfgcdn
+                self.restarts = 0
+                return self._load_countdown() if started else 0
             case RecordRegister.FR | RecordRegister.PFGF:
                 pass  # read only
         return 0
 
+    def _load_countdown(self) -> int:
+        """The countdown starts from PFGCDN where that is not 0 and the RAS node is enabled; its ticks."""
+        if not self.enabled():
+            return 0
+        self.countdowns += 1
+        return self.pfgcdn
+
+    def restart_countdown(self) -> int:
+        """The countdown reached zero: it starts again if PFGCTL.R is 1. Its ticks; 0: it stopped."""
+        if not self.pfgctl & ErrPfgctl.R.mask or self.restarts >= RESTARTS_MAX:
+            return 0
+        self.restarts += 1
+        return self._load_countdown()
+
+    def counts_down(self, countdown: int) -> bool:
+        """Whether this countdown is the running one: not stopped, and not started anew."""
+        return countdown == self.countdowns and bool(self.pfgctl & ErrPfgctl.CDNEN.mask)
+
     def injected(self) -> DetectedError | None:
         """The error that the countdown produces; None when PFGCTL names no type or several (UNPREDICTABLE)."""
-        control = ErrPfgctl(self.pfgctl)
-        states = {
-            ErrorState.UC: control.UC,
-            ErrorState.UEU: control.UEU,
-            ErrorState.UER: control.UER,
-            ErrorState.UEO: control.UEO,
-            ErrorState.DE: control.DE,
-            ErrorState.CE: control.CE,
-        }
-        wanted = [state for state, bits in states.items() if bits]
-        if not control & ErrPfgctl.R.mask:
-            self.pfgctl &= ~ErrPfgctl.CDNEN.mask
+        control = self.pfgctl
+        wanted = [state for state, bits in _TYPES if control & bits]
         if len(wanted) != 1:
             return None
         return DetectedError(
             state=wanted[0],
-            serr=0,
-            address=self.addr & ErrAddr.PADDR.mask if control.AV else None,
-            poison=bool(control.PN),
-            critical=bool(control.CI),
-            corrected=CorrectedError(_INJECTED_CE[control.CE]),
-            responded=bool(control.ER),
+            serr=Serr.NO_ERROR,
+            address=self.addr & ErrAddr.PADDR.mask if control & ErrPfgctl.AV.mask else None,
+            poison=bool(control & ErrPfgctl.PN.mask),
+            critical=bool(control & ErrPfgctl.CI.mask),
+            corrected=CorrectedError(_INJECTED_CE[(control & ErrPfgctl.CE.mask) >> ErrPfgctl.CE.lsb]),
+            responded=bool(control & ErrPfgctl.ER.mask),
         )
+
+    def record_injected(self, error: DetectedError, record_format: RecordFormat) -> bool:
+        """Record an injected error: OF and MV are what PFGCTL says, and so is ER; ADDR is what software wrote."""
+        addr = self.addr
+        stands = self.record(error, record_format)
+        self.addr = addr
+        for flag, control in _SET_BY_PFGCTL:
+            self.status = self.status | flag if self.pfgctl & control else self.status & ~flag
+        if stands and error.responded and error.state >= ErrorState.DE:
+            self.status |= ER
+        return stands
 
     def untouched(self) -> bool:
         """Whether nothing distinguishes it from a record that firmware has just set up.
 
         What STATUS and ADDR hold while V, AV and MV are 0 is UNKNOWN, so it does not matter.
         """
-        if self.status & (V | AV | MV) or self.pfgctl or self.pfgcdn:
+        if self.status & (V | AV | MV) or self.pfgctl or self.pfgcdn or self.countdowns:
             return False
         return self.ctlr | _CED == self.model.ctlr | _CED
 

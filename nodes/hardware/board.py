@@ -73,8 +73,8 @@ class Neighbours(Protocol):
     def sea_taken(self, pe: int, target: int, esr: int, address: int, node: int) -> None:
         """A PE took a synchronous external abort for a physical address."""
 
-    def countdown(self, node: int, ticks: int) -> None:
-        """An injection countdown began."""
+    def countdown(self, node: int, ticks: int, countdown: int) -> None:
+        """An injection countdown of a RAS node began; ``countdown`` tells it from others of that node."""
 
 
 class Board:
@@ -102,8 +102,9 @@ class Board:
         carried = 1
         if self._leaves_poison(fault):
             carried = self._store_poison(address & LINE_MASK, fault.state)
-        interrupts = self._detect(node, record, fault, address, carried)
-        if consumed and fault.delivery is not Delivery.NONE and record.responds(fault.state):
+        delivered = consumed and fault.delivery is not Delivery.NONE and record.responds(fault.state)
+        interrupts = self._detect(node, record, fault, address, carried, responded=delivered)
+        if delivered:
             self._deliver(fault, node, address, pe, guest, el)
             interrupts = interrupts and not self.setup.scr & ScrEl3.EA.mask  # EL3's probe finds the record
         if interrupts:
@@ -150,21 +151,28 @@ class Board:
             for counter in record.model.counters:
                 record.misc0 |= counter.one * max(0, counter.all_ones + 1 - threshold)
 
-    def _detect(self, node: int, record: ErrorRecord, fault: Fault, address: int, carried: int) -> bool:
+    def _detect(
+        self, node: int, record: ErrorRecord, fault: Fault, address: int, carried: int, *, responded: bool
+    ) -> bool:
         error = DetectedError(
             fault.state,
             fault.serr,
             address,
-            poison=fault is POISON_CONSUMED,
+            poison=fault.poison,
             critical=fault.critical,
             corrected=CorrectedError.UNSPECIFIED,
-            responded=fault.delivery is not Delivery.NONE,
+            responded=responded,
         )
-        return self._recorded(node, record, error, carried)
-
-    def _recorded(self, node: int, record: ErrorRecord, error: DetectedError, carried: int) -> bool:
-        """Record an error and account for it; True when an interrupt of the RAS node must be sent."""
         stands = record.record(error, self.setup.record_format)
+        return self._recorded(node, record, error, carried, stands=stands)
+
+    def _recorded(
+        self, node: int, record: ErrorRecord, error: DetectedError, carried: int, *, stands: bool
+    ) -> bool:
+        """Account for a recorded error; True when an interrupt of the RAS node must be sent.
+
+        ``stands``: its syndrome is the one in the record now.
+        """
         lines = record.lines()
         move = self.ledger.move
         if stands:
@@ -199,16 +207,22 @@ class Board:
         self.ask.publish(MemoryRead, address, guest, el)
         if line not in self.poison:
             return False
-        carried = self.poison[line]
-        if carried:
-            self.poison[line] = 0
-            self.ledger.move(carried, Account.LATENT, Account.IN_FLIGHT)
         node = ras_node(RasNodeKind.CACHE, pe)
-        interrupts = self._detect(node, self.record_of(node), POISON_CONSUMED, address, carried)
-        self._deliver(POISON_CONSUMED, node, address, pe, guest, el)
-        if interrupts and not self.setup.scr & ScrEl3.EA.mask:
+        record = self.record_of(node)
+        carried = self.poison[line]
+        self.poison[line] = 0
+        if not record.enabled():
+            self.ledger.move(carried, Account.LATENT, Account.SILENT)
+            return False
+        self.ledger.move(carried, Account.LATENT, Account.IN_FLIGHT)
+        delivered = record.responds(POISON_CONSUMED.state)
+        interrupts = self._detect(node, record, POISON_CONSUMED, address, carried, responded=delivered)
+        if delivered:
+            self._deliver(POISON_CONSUMED, node, address, pe, guest, el)
+            interrupts = interrupts and not self.setup.scr & ScrEl3.EA.mask
+        if interrupts:
             self.ask.ras_interrupt(node)
-        return True
+        return delivered
 
     def scrub(self, address: int) -> None:
         """The whole line is written: its poison is gone."""
@@ -300,16 +314,24 @@ class Board:
         record = self.record_of(node)
         ticks = record.write(register, value, self.setup.record_format)
         if ticks:
-            self.ask.countdown(node, ticks)
+            self.ask.countdown(node, ticks, record.countdowns)
 
-    def countdown_over(self, node: int) -> None:
+    def countdown_over(self, node: int, countdown: int) -> None:
         """An injection countdown reached zero: the RAS node behaves as if it had detected the error."""
         record = self.record_of(node)
-        error = record.injected()
-        if error is None or not record.enabled():
+        if not record.counts_down(countdown):
             return
+        ticks = record.restart_countdown()
+        if ticks:
+            self.ask.countdown(node, ticks, record.countdowns)
+        error = record.injected()
+        if error is not None and record.enabled():
+            self._inject_by_register(node, record, error)
+
+    def _inject_by_register(self, node: int, record: ErrorRecord, error: DetectedError) -> None:
         self.ledger.inject()
-        interrupts = self._recorded(node, record, error, 1)
+        stands = record.record_injected(error, self.setup.record_format)
+        interrupts = self._recorded(node, record, error, 1, stands=stands)
         if error.responded and record.responds(error.state) and record.model.owned_by_pe:
             self.pend_serror(node & INSTANCE_MASK, serror_iss(_AET[error.state]), node)
             interrupts = interrupts and not self.setup.scr & ScrEl3.EA.mask
@@ -337,7 +359,9 @@ class Board:
 
         A record that is as firmware set it up need not be remembered.
         """
-        record = self.records[node]
+        record = self.records.get(node)
+        if record is None:  # who handled it before forgot it
+            return
         record.asserted = 0
         lines = record.lines()
         if lines:

@@ -33,6 +33,7 @@ class Fault(NamedTuple):
     delivery: Delivery
     says: str
     critical: bool = False
+    poison: bool = False  # what is found is poison: the value became corrupt elsewhere
 
 
 _MEMORY, _CACHE, _TLB = RasNodeKind.MEMORY, RasNodeKind.CACHE, RasNodeKind.TLB
@@ -70,7 +71,7 @@ FAULTS: Final = (
     Fault("tlb-ueu", _TLB, _UEU, Serr.TLB_TAG, _SERROR, "a bad TLB entry was used, the PE cannot go on"),
     Fault("tlb-uc", _TLB, _UC, Serr.TLB_TAG, _SERROR, "a bad TLB entry let accesses go astray"),
     Fault("bus-ce", _BUS, _CE, Serr.INTERNAL_DATAPATH, _NONE, "a flit was sent again"),
-    Fault("bus-de", _BUS, _DE, Serr.DEFERRED_FROM_COMPLETER, _NONE, "bad data was passed on as poison"),
+    Fault("bus-de", _BUS, _DE, Serr.DEFERRED_FROM_COMPLETER, _NONE, "poison was passed on", poison=True),
     Fault("bus-ueo", _BUS, _UEO, Serr.INTERNAL_DATAPATH, _SERROR, "a speculative access failed"),
     Fault("bus-uer", _BUS, _UER, Serr.COMPLETER_ERROR, _SEA, "a Completer answered a load with an error"),
     Fault("bus-ueu", _BUS, _UEU, Serr.COMPLETER_ERROR, _SERROR, "a Completer answered a store with an error"),
@@ -84,7 +85,7 @@ FAULTS: Final = (
         critical=True,
     ),
     Fault("pcie-ce", _PCIE, _CE, Serr.PCIE_LOGGED, _NONE, "a link error was corrected by replay"),
-    Fault("pcie-de", _PCIE, _DE, Serr.PCIE_LOGGED, _NONE, "a poisoned TLP was passed on"),
+    Fault("pcie-de", _PCIE, _DE, Serr.PCIE_LOGGED, _NONE, "a poisoned TLP was passed on", poison=True),
     Fault("pcie-ueo", _PCIE, _UEO, Serr.PCIE_LOGGED, _NONE, "an unsupported request, advisory"),
     Fault("pcie-uer", _PCIE, _UER, Serr.PCIE_LOGGED, _NONE, "a completion timed out, non-fatal"),
     Fault("pcie-ueu", _PCIE, _UEU, Serr.PCIE_LOGGED, _NONE, "the link went down, the device must be reset"),
@@ -94,5 +95,5 @@ FAULT_INDEX: Final = {fault.name: index for index, fault in enumerate(FAULTS)}
 
 # Consuming poison: the PE's cache records what it could not defer any further.
 POISON_CONSUMED: Final = Fault(
-    "poison", _CACHE, _UER, Serr.DEFERRED_NOT_SUPPORTED_REQUESTER, _SEA, "a load met poison"
+    "poison", _CACHE, _UER, Serr.DEFERRED_NOT_SUPPORTED_REQUESTER, _SEA, "a load met poison", poison=True
 )

@@ -127,9 +127,9 @@ class Machine:
         elif not self.down:
             self.set_timer(AEST_NS, Timer.AEST, node)
 
-    def countdown(self, node: int, ticks: int) -> None:
+    def countdown(self, node: int, ticks: int, countdown: int) -> None:
         """An injection countdown began; a tick is a nanosecond."""
-        self.set_timer(ticks, Timer.COUNTDOWN, node)
+        self.set_timer(ticks, Timer.COUNTDOWN, node, countdown)
 
     def serror_taken(self, pe: int, target: int, esr: int, node: int, carried: int) -> None:
         """A PE took a physical SError."""
@@ -330,7 +330,7 @@ _TIMERS: Final[dict[Timer, Callable[..., None]]] = {
     Timer.HOST_FAILURE: lambda machine, *_: machine.kernel.failure_work(),
     Timer.AEST: lambda machine, node, *_: machine.kernel.ras_interrupt(node),
     Timer.POLL: lambda machine, source_id, *_: machine.poll(source_id),
-    Timer.COUNTDOWN: lambda machine, node, *_: machine.board.countdown_over(node),
+    Timer.COUNTDOWN: lambda machine, node, countdown, _: machine.board.countdown_over(node, countdown),
     Timer.RETRY: lambda machine, guest, touches, _: machine.tasks.retry(guest, touches),
     Timer.VMM_SIGBUS: lambda machine, guest, ipa, code: machine.guests.vmm_sigbus(guest, ipa, code),
     Timer.GUEST_FAILURE: lambda machine, guest, *_: machine.guests.failure_work(guest),

@@ -16,7 +16,7 @@ class Timer(IntEnum):
     HOST_FAILURE = 3
     AEST = 4  # RAS node
     POLL = 5  # source id
-    COUNTDOWN = 6  # RAS node
+    COUNTDOWN = 6  # RAS node, which of its countdowns
     RETRY = 7  # guest, generation
     VMM_SIGBUS = 8  # guest, guest physical address, code
     GUEST_FAILURE = 9  # guest

@@ -1,8 +1,9 @@
 """EL3: takes external aborts, SErrors and RAS interrupts; classifies, probes, clears, hands over, notifies.
 
 An exception enters at its vector and is looked at a little later: an SError that became pending in between is
-nested. While the monitor works, a further abort on the same PE is fatal: in the monitor's own code an abort at
-EL3, during the call of the MM partition a double fault.
+nested (firmware-first) or reflected (kernel-first). While the monitor works, a further abort on the same PE is
+fatal: in the monitor's own code an abort at EL3, during the call of the MM partition a double fault. After EL3
+stopped the system it does nothing until the reset: what it cleared and had not handed over is lost.
 
 Sources: TF-A bl31/aarch64/runtime_exceptions.S, ea_delegate.S (entry, nesting, reflection, double fault),
 lib/extensions/ras/ras_common.c (probe and handler loop), plat/arm/board/neoverse_rd/common/ras (handler); the
@@ -32,22 +33,20 @@ from nodes.events import (
 )
 from nodes.hardware.board import Board
 from nodes.hardware.pe import NOTHING
-from nodes.hardware.ras_nodes import model_of
+from nodes.hardware.ras_nodes import INSTANCE_MASK, model_of
 from nodes.hardware.record import AV
-from nodes.hardware.routing import PENDING
+from nodes.hardware.routing import EL2, EL3, PENDING
 from nodes.ledger import Account, Ledger
-from nodes.policy import Handling, Probes, Switches
-from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass
+from nodes.policy import Probes, Switches
+from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass, ScrEl3
 from nodes.spec.err import V
 from nodes.spec.hest import NotificationType
-from nodes.spec.syndrome import exception_class, serror_esr
+from nodes.spec.syndrome import EC_SHIFT, exception_class, serror_esr
 
 ENTRY_NS: Final = 1_000  # from the exception to the look at ISR_EL1.A; assumed
 CALL_NS: Final = 60_000  # one call of the MM partition; assumed
 REPLAY_MAX: Final = 100  # TF-A ASYNC_EA_REPLAY_COUNTER: the 100th repeat, the 101st entry, panics
 _INTERRUPTS: Final = -1  # in place of a PE: what the interrupt path is building
-
-
 ASYNCHRONOUS_TWIN: Final = 3  # distance from a SEA source to the one that tells of the same component by GSIV
 
 
@@ -77,12 +76,15 @@ REASON_TEXT: Final = (  # index: Reason
 class Entry(NamedTuple):
     """An exception that a PE took to EL3, until EL3 returns from it."""
 
-    esr: int  # ESR_EL3; 0: SMC or interrupt
+    esr: int  # ESR_EL3 of what is being handled; 0: SMC
     far: int
     guest: int  # what ran
     el: int
     masked: bool
     calling: bool = False  # the MM partition is running
+    waiting_esr: int = 0  # of the abort that goes on when the nested SError is handled; 0: none
+    to_notify: tuple[ErrorSource, ...] = ()  # sources that were written before that abort went on
+    repeats: int = 0  # how often EL3 went back to this exception and it came again
 
 
 _NO_ENTRIES: Final[dict[int, Entry]] = {}  # shared, as the next; never changed in place
@@ -143,12 +145,17 @@ class Monitor:
 
     def take(self, pe: int, esr: int, far: int = 0) -> None:
         """A PE took an exception to EL3: an SError, an abort, or an SMC (``esr`` 0)."""
-        state = self.board.pe_of(pe)
-        if pe in self.entries:
-            self._abort_in_el3(pe, esr)
+        if self.stopped:
             return
-        self.entries = {**self.entries, pe: Entry(esr, far, state.guest, state.el, state.masked)}
-        state.el, state.masked = 3, True
+        if pe not in self.entries:
+            state = self.board.pe_of(pe)
+            self._enter(pe, Entry(esr, far, state.guest, state.el, state.masked))
+        elif esr:  # what would call EL3 is not running
+            self._abort_in_el3(pe, esr)
+
+    def _enter(self, pe: int, entry: Entry) -> None:
+        self.entries = {**self.entries, pe: entry}
+        self.board.pes.enter_level(pe, EL3)
         self.ask.enter_later(pe, ENTRY_NS)
 
     def _abort_in_el3(self, pe: int, esr: int) -> None:
@@ -162,59 +169,78 @@ class Monitor:
     def entered(self, pe: int) -> None:
         """The vector's code: errors are synchronised and ISR_EL1.A is tested before anything else."""
         entry = self.entries.get(pe)
-        if entry is None:
+        if entry is None or entry.calling or self.stopped:
             return
         state = self.board.pe_of(pe)
-        if state.pending != NOTHING:
-            if self.switches.handling is Handling.KERNEL_FIRST:
-                self._reflect(pe, entry)
-                return
-            iss, _ = state.take()
-            self.ledger.move(state.carried, Account.PENDING, Account.REPORTED)  # of one that nobody recorded
-            state.carried = 0
-            nested = serror_esr(iss)
-            self.ask.publish(SErrorTaken, pe, 3, 3, nested, entry.guest)
-            if exception_class(entry.esr) == ExceptionClass.SERROR:
-                entry = entry._replace(esr=0)  # its syndrome is discarded once the nested one is handled
-            self._handle(pe, nested, entry._replace(esr=nested))
-            return
-        state.masked = False
-        if entry.esr:
-            self._handle(pe, entry.esr, entry)
+        if state.arriving:
+            self.board.pes.synchronise(pe)
+        if state.pending == NOTHING:
+            state.masked = False
+            self._handle(pe, entry)
+        elif state.scr & ScrEl3.EA.mask:
+            self._nest(pe, entry)
         else:
-            self.leave(pe)
+            self._reflect(pe, entry)
+
+    def _nest(self, pe: int, entry: Entry) -> None:
+        """Firmware-first: PSTATE.A is cleared, and EL3 handles the pending SError before what came in.
+
+        An abort that came in goes on afterwards; of an SError that came in the syndrome is discarded.
+        """
+        state = self.board.pe_of(pe)
+        taken = self.board.pes.take(pe)
+        state.masked = False
+        self.ledger.move(taken.carried, Account.IN_FLIGHT, Account.REPORTED)
+        nested = serror_esr(taken.iss)
+        self.ask.publish(SErrorTaken, pe, EL3, EL3, nested, entry.guest)
+        waiting = entry.esr if is_abort(entry.esr) else 0
+        self._handle(pe, entry._replace(esr=nested, waiting_esr=waiting))
 
     def _reflect(self, pe: int, entry: Entry) -> None:
         """Kernel-first: go back so that the lower level takes its SError itself.
 
         A level that masks it makes the same call again, and again, until EL3 gives up.
         """
-        self.leave(pe)
-        if self.board.pe_of(pe).target() == PENDING:
-            self.ask.publish(SErrorReflected, pe, REPLAY_MAX)
+        if entry.repeats == REPLAY_MAX:
+            self.ask.publish(SErrorReflected, pe, entry.repeats)
             self.stop(Reason.REPLAYED_TOO_OFTEN, entry.esr)
             return
-        self.ask.publish(SErrorReflected, pe, 0)
-        self.board.release(pe)
+        if not entry.repeats:
+            self.ask.publish(SErrorReflected, pe, entry.repeats)
+        self.leave(pe)
+        if self.board.pe_of(pe).target() == PENDING:
+            self._enter(pe, entry._replace(repeats=entry.repeats + 1))
+        else:
+            self.board.release(pe)
 
-    def _handle(self, pe: int, esr: int, entry: Entry) -> None:
-        """handle_lower_el_async_ea and its synchronous twin."""
-        if uncontainable(esr, self.switches.tfa):
-            self.stop(Reason.UNCONTAINABLE, esr)
+    def _handle(self, pe: int, entry: Entry) -> None:
+        """handle_lower_el_async_ea and its synchronous twin; an SMC is none of them."""
+        if not entry.esr:
+            self.leave(pe)
+            return
+        if uncontainable(entry.esr, self.switches.tfa):
+            self.stop(Reason.UNCONTAINABLE, entry.esr)
             return
         if self.switches.probes is Probes.ABSENT:
-            self.stop(Reason.NO_PROBE, esr)
+            self.stop(Reason.NO_PROBE, entry.esr)
             return
-        captured = [(self._capture(pe, node, entry), self._clear(node)) for node in self._valid_nodes()]
+        captured = [(self._capture(pe, node, entry), self._clear(node)) for node in self._probed(pe)]
         if not captured:
-            self.stop(Reason.UNHANDLED_ABORT, esr)
+            self.stop(Reason.UNHANDLED_ABORT, entry.esr)
             return
-        self._call(pe, entry, captured)
+        self.entries = {**self.entries, pe: entry._replace(calling=True)}
+        self._call(pe, captured)
 
-    def _valid_nodes(self) -> list[int]:
-        """Every record that a probe finds: system registers first, then memory-mapped groups."""
-        nodes = [node for node, record in self.board.records.items() if record.status & V]
-        return sorted(nodes, key=lambda node: (not model_of(node).system_registers, node))
+    def _probed(self, pe: int) -> list[int]:
+        """What the probes find from a PE: records of its own system registers, then those of mapped groups."""
+        own, mapped = [], []
+        for node, record in self.board.records.items():
+            if record.status & V:
+                if not model_of(node).system_registers:
+                    mapped.append(node)
+                elif node & INSTANCE_MASK == pe:
+                    own.append(node)
+        return sorted(own) + sorted(mapped)
 
     def interrupt(self, node: int) -> None:
         """A RAS interrupt: one probe and one handler, and no guard against double faults."""
@@ -223,7 +249,7 @@ class Monitor:
             record.asserted = 0
             return
         captured = Captured(node, record.status, record.addr if record.status & AV else 0)
-        self._call(_INTERRUPTS, None, [(captured, self._clear(node))])
+        self._call(_INTERRUPTS, [(captured, self._clear(node))])
 
     def _capture(self, pe: int, node: int, entry: Entry) -> Captured:
         record = self.board.records[node]
@@ -234,24 +260,25 @@ class Monitor:
         """Write the status back, set the counter up again; returns what the record carried."""
         record = self.board.records[node]
         status = record.status
-        record.write_status(status, self.board.setup.record_format)
+        free = record.write_status(status, self.board.setup.record_format)
+        assert free, "a status written back clears all of itself: the probe would find it for ever"
         self.board.preload(record)
         self.ask.publish(RecordCleared, Level.EL3, node, status)
         return self.board.hand_over(node)
 
-    def _call(self, pe: int, entry: Entry | None, captured: list[tuple[Captured, int]]) -> None:
+    def _call(self, pe: int, captured: list[tuple[Captured, int]]) -> None:
         """Call the MM partition for each record; it returns later."""
-        if entry is not None:
-            self.entries = {**self.entries, pe: entry._replace(calling=True)}
         building = self.built.get(pe, ())
         self.built = {**self.built, pe: (*building, *captured)}
         if not building:
             self.ask.called_later(pe, CALL_NS * len(captured))
 
     def called(self, pe: int) -> None:
-        """The MM partition has built its blocks: write them, notify, return."""
+        """The MM partition has built its blocks: write them, return, notify."""
+        if self.stopped:
+            return
         entry = self.entries.get(pe)
-        sources: list[ErrorSource] = []
+        sources = list(entry.to_notify) if entry is not None else []
         built = self.built.get(pe, ())
         self.built = {other: kept for other, kept in self.built.items() if other != pe} or _NOTHING_BUILT
         for captured, carried in built:
@@ -260,7 +287,15 @@ class Monitor:
             if source not in sources:
                 sources.append(source)
             self.board.handled(captured.node)
+        if entry is not None and entry.waiting_esr:
+            goes_on = entry._replace(esr=entry.waiting_esr, calling=False, waiting_esr=0)
+            self._handle(pe, goes_on._replace(to_notify=tuple(sources)))
+            return
         self.leave(pe)
+        self._notify(sources, pe, entry)
+
+    def _notify(self, sources: list[ErrorSource], pe: int, entry: Entry | None) -> None:
+        """Tell the operating system of each source, in its way; all that tell by SEA share one abort."""
         for source in sources:
             if source.kind.notification is NotificationType.SDEI:
                 self._dispatch(source, pe)
@@ -301,11 +336,13 @@ class Monitor:
         """One abort for all sources: the operating system looks at each of them."""
         first = next(source for source in sources if source.kind.notification is NotificationType.SEA)
         self.ask.publish(OsNotified, Level.EL3, first.kind.source_id, NotificationType.SEA, 0)
+        if entry.el == EL2:  # the level that takes it is the one that was interrupted
+            entry = entry._replace(esr=entry.esr | 1 << EC_SHIFT)
         self.ask.inject_sea(pe, entry)
 
     def _dispatch(self, source: ErrorSource, pe: int) -> None:
         """Dispatch the source's SDEI event; a refusal is logged, and the block waits for the next one."""
-        state = self.board.pes.get(max(pe, 0))
+        state = self.board.pes.touched.get(max(pe, 0))
         refusal = self.sdei.dispatch(source.kind.vector, pe_masked=state is not None and state.sdei_masked)
         if refusal is not None:
             self.ask.publish(NotificationRefused, source.kind.source_id, refusal)
@@ -318,10 +355,15 @@ class Monitor:
         entry = self.entries.get(pe)
         if entry is None:
             return
-        self.entries = {other: kept for other, kept in self.entries.items() if other != pe} or _NO_ENTRIES
         state = self.board.pe_of(pe)
+        if state.arriving:
+            self.entries = {**self.entries, pe: entry._replace(calling=False)}
+            self.board.pes.leave_level(pe)
+            if self.stopped:
+                return
+        self.entries = {other: kept for other, kept in self.entries.items() if other != pe} or _NO_ENTRIES
         state.el, state.masked = entry.el, entry.masked
-        self.board.forget_pe(pe)
+        self.board.pes.forget(pe)
 
     def stop(self, reason: Reason, esr: int) -> None:
         """EL3 stops the system; what it has not handed over stays in the records."""
@@ -340,7 +382,8 @@ class Monitor:
 
     def tell_boot_errors(self) -> None:
         """After a reset: what the records still hold goes into the boot error region, and the kernel prints it."""
-        for node in self._valid_nodes():
+        valid = [node for node, record in self.board.records.items() if record.status & V]
+        for node in sorted(valid):
             record = self.board.records[node]
             captured = Captured(node, record.status, record.addr if record.status & AV else 0)
             carried = self._clear(node)

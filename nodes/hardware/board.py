@@ -15,20 +15,19 @@ from nodes.events import (
     MemoryRead,
     PoisonRemoved,
     PoisonStored,
-    SErrorDeferred,
-    SErrorPended,
 )
 from nodes.hardware.dram import LINE_MASK, DramGeometry
 from nodes.hardware.fault import FAULTS, POISON_CONSUMED, Delivery, Fault
 from nodes.hardware.pe import NOTHING, Pe
+from nodes.hardware.pes import Pes
 from nodes.hardware.ras_nodes import INSTANCE_MASK, RasNodeKind, model_of, ras_node
 from nodes.hardware.record import AV, DetectedError, ErrorRecord, RecordRegister
-from nodes.hardware.routing import EL3, PENDING, route_sea
+from nodes.hardware.routing import EL3, route_sea
 from nodes.ledger import Account, Ledger
-from nodes.spec.aarch64 import ExceptionClass, IsrEl1, ScrEl3
+from nodes.spec.aarch64 import ExceptionClass, ScrEl3
 from nodes.spec.err import CorrectedError, ErrCtlr, RecordFormat
 from nodes.spec.severity import Aet, ErrorState, Set
-from nodes.spec.syndrome import abort_esr, serror_esr, serror_iss
+from nodes.spec.syndrome import abort_esr, serror_iss
 
 _AET: Final = {
     ErrorState.UEO: Aet.UEO,
@@ -41,9 +40,6 @@ _LEAVES_POISON: Final = frozenset(
     (ErrorState.DE, ErrorState.UEO, ErrorState.UER, ErrorState.UEU)
 )  # of memory, and DE of what stands before it
 _STORES: Final = (RasNodeKind.MEMORY, RasNodeKind.CACHE, RasNodeKind.BUS)
-
-
-_NO_PES: Final[dict[int, Pe]] = {}  # shared, never changed in place
 
 
 class Setup:
@@ -88,7 +84,7 @@ class Board:
         self.setup = setup
         self.records: dict[int, ErrorRecord] = {}
         self.poison: dict[int, int] = {}  # line address -> occurrences that it carries
-        self.pes = _NO_PES
+        self.pes = Pes(self, ledger)
 
     def inject(self, index: int, address: int, pe: int, guest: int, el: int, *, consumed: bool = True) -> None:
         """A fault becomes an error: recorded, and delivered to the PE that met it, if any (``consumed``)."""
@@ -241,73 +237,43 @@ class Board:
 
     def pe_of(self, pe: int) -> Pe:
         """A PE of the host."""
-        state = self.pes.get(pe)
-        if state is None:
-            state = Pe(self.setup.scr)
-            self.pes = {**self.pes, pe: state}
-        return state
+        return self.pes.of(pe)
 
-    def forget_pe(self, pe: int) -> None:
-        """A PE that nothing is pending on and nobody set up need not be remembered."""
-        state = self.pes.get(pe)
-        if state is not None and state.idle():
-            self.pes = {other: kept for other, kept in self.pes.items() if other != pe} or _NO_PES
+    def release(self, pe: int) -> None:
+        """Take the pending SError of a PE if nothing holds it any more."""
+        self.pes.release(pe)
 
     def _deliver(self, fault: Fault, node: int, address: int, pe: int, guest: int, el: int) -> None:
         state = self.pe_of(pe)
         if state.el != EL3:
             state.run(guest, el)
         if fault.delivery is Delivery.SERROR:
-            self.pend_serror(pe, serror_iss(_AET[fault.state]), node)
+            self.pes.pend(pe, serror_iss(_AET[fault.state]), node)
             return
+        if state.pending != NOTHING:
+            self.pes.release(pe)  # what runs now does not hold it any more
         target = route_sea(state.scr, state.hcr, state.el)
         ec = ExceptionClass.DABT_CURRENT if target == state.el else ExceptionClass.DABT_LOWER
         self.ask.sea_taken(pe, target, abort_esr(ec, set_=_SET[fault.state]), address, node)
 
-    def pend_serror(self, pe: int, iss: int, node: int = NOTHING, carried: int = 0) -> None:
-        """A physical SError becomes pending at a PE, and is taken at once where nothing holds it.
+    def publish(self, kind: type[Event], *fields: object) -> None:
+        """A fact leaves the host."""
+        self.ask.publish(kind, *fields)
 
-        ``node`` holds its record; an SError that no RAS node recorded carries its occurrence itself.
-        """
-        state = self.pe_of(pe)
-        state.pend(iss, node)
-        if state.target() != PENDING:
-            state.carried += carried
-            self.ledger.move(carried, Account.IN_FLIGHT, Account.PENDING)
-            self.release(pe)
-            return
-        self._account(node, Account.PENDING)
-        self.ledger.move(carried, Account.IN_FLIGHT, Account.PENDING)
-        self.ledger.move(state.carried, Account.PENDING, Account.COALESCED)
-        state.carried = carried
-        self.ask.publish(SErrorPended, pe, state.el, iss, IsrEl1.A.mask)
+    def scr(self) -> int:
+        """SCR_EL3 as firmware sets it at boot."""
+        return self.setup.scr
 
-    def release(self, pe: int) -> None:
-        """Take the pending SError of a PE if nothing holds it any more."""
-        state = self.pe_of(pe)
-        target = state.target()
-        if target == PENDING:
-            return
-        iss, node = state.take()
-        self._account(node, Account.IN_FLIGHT)
-        carried, state.carried = state.carried, 0
-        self.ledger.move(carried, Account.PENDING, Account.IN_FLIGHT)
-        self.ask.serror_taken(pe, target, serror_esr(iss), node, carried)
+    def serror_taken(self, pe: int, target: int, esr: int, node: int, carried: int) -> None:
+        """A PE took an SError."""
+        self.ask.serror_taken(pe, target, esr, node, carried)
 
-    def _account(self, node: int, account: Account) -> None:
-        """The occurrence behind an SError changes accounts while it is masked."""
+    def account(self, node: int, account: Account) -> None:
+        """What a record carries changes accounts: pending while the SError behind it is masked."""
         record = self.records.get(node)
         if record is not None and record.carried and record.account is not account:
             self.ledger.move(record.carried, record.account, account)
             record.account = account
-
-    def barrier(self, pe: int) -> int:
-        """What runs on a PE executes ESB; returns DISR_EL1 when an SError was deferred, else 0."""
-        state = self.pe_of(pe)
-        disr = state.barrier()
-        if disr:
-            self.ask.publish(SErrorDeferred, pe, disr)
-        return disr
 
     def write(self, node: int, register: RecordRegister, value: int) -> None:
         """Software writes a register of a RAS node."""
@@ -333,7 +299,7 @@ class Board:
         stands = record.record_injected(error, self.setup.record_format)
         interrupts = self._recorded(node, record, error, 1, stands=stands)
         if error.responded and record.responds(error.state) and record.model.owned_by_pe:
-            self.pend_serror(node & INSTANCE_MASK, serror_iss(_AET[error.state]), node)
+            self.pes.pend(node & INSTANCE_MASK, serror_iss(_AET[error.state]), node)
             interrupts = interrupts and not self.setup.scr & ScrEl3.EA.mask
         if interrupts:
             self.ask.ras_interrupt(node)
@@ -375,20 +341,18 @@ class Board:
 
     def lose_power(self, *, cold: bool) -> None:
         """Reset: PEs start anew, memory is initialised. Records keep what they hold unless it is a Cold reset."""
-        move = self.ledger.move
-        for state in self.pes.values():
-            move(state.carried, Account.PENDING, Account.LOST_HOST_RESET)
-        self.pes = _NO_PES
-        move(sum(self.poison.values()), Account.LATENT, Account.LOST_HOST_RESET)
+        self.pes.lose_power()
+        self.ledger.move(sum(self.poison.values()), Account.LATENT, Account.LOST_HOST_RESET)
         self.poison.clear()
-        for record in self.records.values():
-            if cold or record.account is Account.PENDING:
-                move(record.carried, record.account, Account.LOST_HOST_RESET)
-                record.carried, record.account = 0, Account.IN_FLIGHT
+        for node, record in self.records.items():
+            if cold:
+                self.take_carried(node, Account.LOST_HOST_RESET)
+            else:
+                self.account(node, Account.IN_FLIGHT)  # its SError is gone, the record is not
             record.reset(cold=cold)
             self.preload(record)
 
     def carried(self) -> int:
         """Occurrences that records, poison and pending SErrors carry; for the accounting check."""
         in_records = sum(record.carried for record in self.records.values())
-        return in_records + sum(self.poison.values()) + sum(state.carried for state in self.pes.values())
+        return in_records + sum(self.poison.values()) + self.pes.carried()

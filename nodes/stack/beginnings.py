@@ -70,7 +70,7 @@ def pend_serror(machine: Machine, esr: int, guest: int, el: int, pe: int, target
         state = machine.board.pe_of(pe)
         if state.el != EL3:
             state.run(guest, el)
-        machine.board.pend_serror(pe, esr & ISS_MASK, NOTHING, 1)
+        machine.board.pes.pend(pe, esr & ISS_MASK, NOTHING, 1)
 
 
 def _take_to_el2(machine: Machine, esr: int, guest: int, el: int, pe: int) -> None:
@@ -88,13 +88,14 @@ def barrier(machine: Machine, guest: int, pe: int) -> None:
     """ESB: of a guest, or of the host on a PE. KVM and the kernel read DISR_EL1 after it and judge it."""
     if guest != NO_GUEST:
         if machine.guests.alive(guest):
-            state = machine.guests.guest_of(guest)
-            carried = machine.guests.kvm.barrier(state.vcpu)
+            owner = machine.guests.guest_of(guest)
+            carried = machine.guests.kvm.barrier(owner.vcpu)
             if carried:
-                state.kernel.serror_deferred(carried)
+                owner.kernel.serror_deferred(carried)
         return
-    state_of_pe = machine.board.pe_of(pe)
-    node, carried = state_of_pe.pending_node, state_of_pe.carried
-    disr = machine.board.barrier(pe)
-    if disr:
-        machine.serror_at_el2(state_of_pe.guest, disr_to_esr(disr), node, carried)
+    taken = machine.board.pes.barrier(pe)
+    if taken is not None:
+        state = machine.board.pe_of(pe)
+        disr, state.disr = state.read_disr(), 0
+        node = taken.nodes[-1] if taken.nodes else NOTHING
+        machine.serror_at_el2(state.guest, disr_to_esr(disr), node, taken.carried)

@@ -19,6 +19,7 @@ _OVERFLOW: Final = int(SectionFlag.OVERFLOW)  # STATUS.OF: there were more error
 
 #                         severity               flags                     when STATUS.OF is 1, also
 _STRICT: Final = {
+    ErrorState.NONE: (Severity.INFORMATIONAL, _NO_FLAG, _NO_FLAG),  # V alone: v1 lets software clear the rest
     ErrorState.CE: (Severity.CORRECTED, _NO_FLAG, _COUNTED | _OVERFLOW),
     ErrorState.DE: (Severity.CORRECTED, _LATENT, _OVERFLOW),
     ErrorState.UEO: (Severity.RECOVERABLE, _NO_FLAG, _OVERFLOW),
@@ -27,6 +28,7 @@ _STRICT: Final = {
     ErrorState.UC: (Severity.FATAL, _CONTAINMENT, _OVERFLOW),
 }
 _NEOVERSE_RD: Final = {
+    ErrorState.NONE: (Severity.RECOVERABLE, _NO_FLAG, _NO_FLAG),
     ErrorState.CE: (Severity.CORRECTED, _NO_FLAG, _OVERFLOW),
     ErrorState.DE: (Severity.RECOVERABLE, _LATENT, _NO_FLAG),
     ErrorState.UEO: (Severity.RECOVERABLE, _NO_FLAG, _NO_FLAG),

@@ -55,7 +55,7 @@ def _decoded(decoder: Any, value: bytes) -> Any:
         raise Malformed("event", 0, f"{len(value)} bytes, at most {EVENT_SIZE_MAX}")
     try:
         return decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         return _unknown(value, str(fault))
 
 

@@ -101,6 +101,7 @@ REFUSED = {
     "an array that is too short": encode([999, 1, "h", 2]),
     "a tag that is text": encode(["32", 1, "h", 2, 3]),
     "a tag that is true": encode([True, 1, "h", 2, 3]),
+    "a position that is true": encode([999, True, "h", 2, 3]),
     "a host that is a number": encode([999, 1, 7, 2, 3]),
     "bytes behind the event": poison() + b"\x00",
     "an event that ends early": poison()[:-1],

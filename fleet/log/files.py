@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from fleet.codec import TOPICS
+from fleet.log.batches import batch_of
 from fleet.log.frames import (
     COMMANDS,
     EVENTS,
@@ -26,7 +27,6 @@ from fleet.log.frames import (
     Damage,
     FileHead,
     Frame,
-    batch_of,
     entries,
     file_head,
     frame_of,

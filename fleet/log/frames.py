@@ -8,25 +8,26 @@ Sources: the design's section 4, "File log"; Apache Kafka protocol guide, "Recor
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Final, NamedTuple
 
-from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 from fleet.codec import TOPICS
-from fleet.log.protocol import CorruptLog, Entry, Written
+from fleet.log.batches import entries_of
+from fleet.log.protocol import CorruptLog, Entry
 from fleet.manifest import FORMAT
+from nodes.spec.layout import Malformed
 
 FILE_MAGIC: Final = b"rasfleet"
 FRAME_MAGIC: Final = b"FRM1"
 FRAME_SIZE_MAX: Final = 64 * 1024 * 1024  # bytes of a frame's parts; a longer one is refused
-BATCH_SIZE_MAX: Final = 1 << 30  # bytes; the builder's own limit never comes first
 _FILE_HEAD: Final = struct.Struct("<8sHHHI16s")  # magic, format, content, partition, segment, run
 _FILE_CRC: Final = struct.Struct("<I")
 _FRAME_HEAD: Final = struct.Struct("<4sII")  # magic, length of the parts in bytes, their CRC32C
 _PART_HEAD: Final = struct.Struct("<BI")  # topic's number, length in bytes
-_BASE_OFFSET: Final = struct.Struct(">q")  # the first field of a record batch, outside its CRC
+_RECORD_COUNT: Final = struct.Struct(">i")
+_RECORD_COUNT_AT: Final = 57  # bytes from the start of a record batch
 FILE_HEAD_SIZE: Final = _FILE_HEAD.size + _FILE_CRC.size
 _TOPIC_NUMBER: Final = {topic: number for number, topic in enumerate(TOPICS)}
 COMMANDS, EVENTS = 0, 1  # content of a file
@@ -85,15 +86,10 @@ def read_file_head(stored: bytes, place: str) -> FileHead:
     return FileHead(content, partition, segment, run)
 
 
-def batch_of(base_offset: int, records: Sequence[Written]) -> bytes:
-    """A RecordBatch of these records, the first at ``base_offset``; uncompressed, without a producer."""
-    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, BATCH_SIZE_MAX)
-    append = builder.append
-    for index, (timestamp_ms, key, value) in enumerate(records):
-        append(index, timestamp_ms, key, value, [])
-    batch = builder.build()
-    _BASE_OFFSET.pack_into(batch, 0, base_offset)
-    return bytes(batch)
+def batch_count(part: Part) -> int:
+    """How many records a batch says that it holds."""
+    (count,) = _RECORD_COUNT.unpack_from(part.batch, _RECORD_COUNT_AT)
+    return int(count)
 
 
 def frame_of(batches: Mapping[str, bytes]) -> bytes:
@@ -168,8 +164,7 @@ def frames(file: BinaryIO, start: int = FILE_HEAD_SIZE) -> Iterator[Frame | Dama
 
 def entries(part: Part, partition: int, place: str, start: int) -> Iterator[Entry]:
     """The records of a part; CorruptLog when the batch is none."""
-    batch = DefaultRecordBatch(part.batch)
-    if not batch.validate_crc():
-        raise CorruptLog(place, start, f"a record batch of {part.topic} fails its checksum")
-    for record in batch:
-        yield Entry(part.topic, partition, record.offset, record.timestamp, record.key or b"", record.value or b"")
+    try:
+        yield from entries_of(part.batch, part.topic, partition)
+    except Malformed as fault:
+        raise CorruptLog(place, start, f"in {part.topic}: {fault}") from None

@@ -69,7 +69,7 @@ def test_nothing_added_is_nothing():
 @given(values, st.data())
 def test_one_changed_value_is_another_digest(stored, data):
     index = data.draw(st.integers(0, max(0, len(stored) - 1)))
-    changed = stored[:index] + [b"other"] + stored[index + 1 :]
+    changed = [*stored[:index], b"other", *stored[index + 1 :]]
 
     assert digest_of(changed).digest() != digest_of(stored).digest()
 

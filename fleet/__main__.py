@@ -81,11 +81,12 @@ def _explained(fault: Exception) -> tuple[int, str]:
     """The exit code of a failure, and one line about it."""
     from fleet.log.protocol import CorruptLog, LogError
     from fleet.scenario_errors import ScenarioError
+    from fleet.times import NoTime
     from nodes.spec.layout import Malformed
 
     if isinstance(fault, CorruptLog | Malformed):
         return CORRUPT, str(fault)
-    if isinstance(fault, LogError | ScenarioError):
+    if isinstance(fault, LogError | ScenarioError | NoTime):
         return USAGE, str(fault)
     if isinstance(fault, OSError):
         return USAGE, f"{fault.filename or 'the system'}: {fault.strerror or fault}"

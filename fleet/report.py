@@ -42,7 +42,7 @@ def show(told: Told, *, as_json: bool) -> None:
     for title, rows in (
         ("events", list(summary.events.items())),
         ("outcomes", _outcome_rows(summary)),
-        ("ledger", ledger_rows(summary.ledger)),
+        ("ledger", [("", "hosts", "guests"), *ledger_rows(summary.ledger)]),
     ):
         console.print(f"\n[bold]{title}[/bold]")
         for words in rows:
@@ -92,7 +92,7 @@ def ledger_rows(ledger: dict[str, Any]) -> list[tuple[Any, ...]]:
     """A ledger of hosts and guests side by side: accounts that are 0 in both are left out."""
     flat = [_flat(ledger), _flat(ledger["guests"])]
     names = list(dict.fromkeys([*flat[0], *flat[1]]))
-    rows: list[tuple[Any, ...]] = [("", "hosts", "guests")]
+    rows: list[tuple[Any, ...]] = []
     for name in names:
         counts = [column.get(name, 0) for column in flat]
         if any(counts):

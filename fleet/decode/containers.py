@@ -148,7 +148,18 @@ def _entry_view(entry: DataEntry, number: int, section: Section, dialect: Dialec
     return view
 
 
-def _physical_address(body: Body | None) -> int | None:
+def first_address(source: bytes) -> int | None:
+    """The first physical address that a status block names; None where it names none or is malformed."""
+    try:
+        entries = StatusBlock.decode(source).entries
+        bodies = [decode_section(entry.section_type, entry.body).value for entry in entries]
+    except Malformed:
+        return None
+    return next((address for body in bodies if (address := physical_address(body)) is not None), None)
+
+
+def physical_address(body: Body | None) -> int | None:
+    """The physical address that a section names, where its validation bits cover one."""
     if isinstance(body, MemorySection | MemorySectionOld | MemorySection2):
         return body.physical_address if body.validation_bits & VALID_PA else None
     if isinstance(body, ArmSection):
@@ -171,7 +182,7 @@ def block_view(source: bytes, dialect: Dialect) -> View:
         section = decode_section(entry.section_type, entry.body, offset=at)
         at += len(entry.body)
         view.parts.append(_entry_view(entry, number, section, dialect))
-        address = _physical_address(section.value) if address is None else address
+        address = physical_address(section.value) if address is None else address
     if address is not None:
         view.add("physical_address", hex_of(address))
         view.add("pfn", hex_of(address >> PAGE_SHIFT), says="page frame of 4 KiB")

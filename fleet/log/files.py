@@ -11,7 +11,7 @@ Readable while it is written. Source: the design's section 4, "File log".
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from fleet.log.frames import (
     Damage,
     FileHead,
     Frame,
+    batch_count,
     entries,
     file_head,
     frame_of,
@@ -173,7 +174,7 @@ class FileLog:
         return cls(folder, manifest)
 
     def summary(self) -> Summary | None:
-        """How the run ended; None while it runs or when it was interrupted."""
+        """What the run came to; None while it runs, and after it was cut off."""
         if not (self.folder / _SUMMARY).is_file():
             return None
         summary = _read_json(self.folder / _SUMMARY, Summary)
@@ -208,34 +209,75 @@ class FileLog:
         """The files of a partition, in order."""
         return sorted((self.folder / _FOLDERS[content]).glob(f"{partition:04d}-*.log"))
 
+    def count(self, topic: str) -> int:
+        """How many records a topic holds, in whole frames."""
+        content = COMMANDS if topic == COMMAND else EVENTS
+        return sum(
+            batch_count(part)
+            for partition in range(self.manifest.partitions)
+            for _, found in self.frames(content, partition)
+            if isinstance(found, Frame)
+            for part in found.parts
+            if part.topic == topic
+        )
+
+    def strangers(self) -> list[Path]:
+        """Files that no partition of this run has."""
+        found = {path for name in _FOLDERS.values() for path in (self.folder / name).glob("*")}
+        for content in _FOLDERS:
+            for partition in range(self.manifest.partitions):
+                found -= set(self.segments(content, partition))
+        return sorted(found)
+
     def frames(self, content: int, partition: int) -> Iterator[tuple[Path, Frame | Damage]]:
         """Every frame of a partition, and every stretch that is none."""
-        for path in self.segments(content, partition):
+        paths = self.segments(content, partition)
+        for segment, path in enumerate(paths):
+            expected = FileHead(content, partition, segment, self._run)
             try:
                 with path.open("rb") as file:
-                    head = read_file_head(file.read(FILE_HEAD_SIZE), str(path))
-                    if head.run != self._run:
-                        raise CorruptLog(str(path), 0, "belongs to another run")
-                    if (head.content, head.partition) != (content, partition):
-                        raise CorruptLog(str(path), 0, f"belongs to partition {head.partition}")
+                    wrong = _wrong_head(file.read(FILE_HEAD_SIZE), expected, str(path))
+                    if wrong:
+                        yield path, Damage(0, FILE_HEAD_SIZE, wrong, torn=False)
                     for found in frames(file):
-                        yield path, found
+                        if isinstance(found, Damage) and found.torn and path != paths[-1]:
+                            yield path, found._replace(torn=False)
+                        else:
+                            yield path, found
             except OSError as fault:
                 raise _plain(fault, path, "read") from None
 
-    def read(self, topic: str, partition: int) -> Iterator[Entry]:
-        """The records of a partition of a topic, in order.
+    def read(
+        self, topic: str, partition: int, *, on_damage: Callable[[Path, Damage], None] | None = None
+    ) -> Iterator[Entry]:
+        """The records of a partition of a topic, in order; a torn frame at the end is not there yet.
 
-        Raises CorruptLog at damage before whole frames; a torn frame at the end is not there yet.
+        Damage is passed over and told to ``on_damage``; without it, damage before the end raises CorruptLog.
         """
         for path, found in self.frames(COMMANDS if topic == COMMAND else EVENTS, partition):
             if isinstance(found, Damage):
-                if not found.torn:
+                if on_damage is not None:
+                    on_damage(path, found)
+                elif not found.torn:
                     raise CorruptLog(str(path), found.start, found.reason)
-                return
+                continue
             for part in found.parts:
                 if part.topic == topic:
                     yield from entries(part, partition, str(path), found.start)
+
+
+def _wrong_head(stored: bytes, expected: FileHead, place: str) -> str:
+    """Why a file does not belong where it lies; empty when it does."""
+    try:
+        head = read_file_head(stored, place)
+    except CorruptLog as fault:
+        return fault.reason
+    if head.run != expected.run:
+        return "belongs to another run"
+    if head != expected:
+        kind = "commands" if head.content == COMMANDS else "events"
+        return f"holds segment {head.segment} of the {kind} of partition {head.partition}"
+    return ""
 
 
 def run_name_of(manifest: Manifest) -> bytes:

@@ -1,0 +1,109 @@
+"""``rasfleet tail``: the events of a run, in the order of time."""
+
+import heapq
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fleet.codec import UnknownEvent
+    from fleet.log.files import FileLog
+    from fleet.log.frames import Damage
+    from fleet.log.protocol import Entry
+    from nodes.events import Event
+
+    Decoded = tuple[Entry, Event | UnknownEvent]
+    OnDamage = Callable[[Path, Damage], None]
+
+CORRUPT: Final = 4
+TOPICS: Final = {
+    "command": "ras.command.v1",
+    "syndrome": "ras.syndrome.v1",
+    "cper": "ras.cper.v1",
+    "outcome": "ras.outcome.v1",
+}
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--topic",
+    "topics",
+    multiple=True,
+    type=click.Choice([*TOPICS, *TOPICS.values()]),
+    metavar="T",
+    help="syndrome, cper, outcome (these three by default) or command; may be given several times.",
+)
+@click.option("--host", help="Events of one host.")
+@click.option("--since", help="From this virtual time on: 90, 1.5h, 2026-01-01T00:20:00Z.")
+@click.option("--json", "as_json", is_flag=True, help="NDJSON: one object a line.")
+def tail(run: Path, topics: tuple[str, ...], host: str | None, since: str | None, *, as_json: bool) -> None:
+    """Print the events of RUN, by time: registers and blocks as hex.
+
+    Damage is told on stderr and passed over; the exit code is 4 then.
+    """
+    from fleet.log.files import FileLog
+    from fleet.present import entry_object
+    from fleet.scenario import epoch_ns
+    from fleet.times import virtual_ns
+
+    log = FileLog.open(run)
+    since_ns = 0 if since is None else virtual_ns(since, epoch_ns(log.manifest.start))
+    damaged: list[str] = []
+
+    def on_damage(path: Path, damage: "Damage") -> None:
+        if not damage.torn:
+            damaged.append(f"{path}: at byte {damage.start}: {damage.reason}")
+
+    named = [TOPICS.get(topic, topic) for topic in topics] or list(TOPICS.values())[1:]
+    write = sys.stdout.write
+    for entry, event in _events(log, named, host, on_damage):
+        if event.time_ns >= since_ns:
+            told = entry_object(entry, event)
+            write((json.dumps(told) if as_json else _line(told)) + "\n")
+    sys.stdout.flush()
+    for line in dict.fromkeys(damaged):
+        click.echo(f"rasfleet: {line}", err=True)
+    if damaged:
+        sys.exit(CORRUPT)
+
+
+def _events(log: "FileLog", topics: list[str], host: str | None, on_damage: "OnDamage") -> "Iterator[Decoded]":
+    """The records of several topics, merged by time."""
+    from fleet.partition import partition_of
+
+    count = log.manifest.partitions
+    partitions = range(count) if host is None else [partition_of(host, count)]
+    streams = [_decoded(log, topic, part, host, on_damage) for part in partitions for topic in topics]
+    yield from heapq.merge(
+        *streams, key=lambda pair: (pair[1].time_ns, pair[0].partition, pair[1].host, pair[1].sequence)
+    )
+
+
+def _decoded(
+    log: "FileLog", topic: str, partition: int, host: str | None, on_damage: "OnDamage"
+) -> "Iterator[Decoded]":
+    from fleet.codec import decode_command, decode_event
+    from nodes.events import COMMAND
+
+    decode = decode_command if topic == COMMAND else decode_event
+    for entry in log.read(topic, partition, on_damage=on_damage):
+        if host is None or entry.key == host.encode():
+            yield entry, decode(entry.value)
+
+
+def _line(told: dict[str, object]) -> str:
+    head = [str(told.pop(name, "")) for name in ("time_ns", "host", "level", "event")]
+    for name in ("topic", "partition", "n", "sequence"):
+        told.pop(name)
+    fields = " ".join(f"{name}={'-' if value is None else value}" for name, value in told.items())
+    seconds = int(head[0]) / 1e9
+    return f"{seconds:>16.9f} {head[1]:12} {head[2]:15}{head[3]:21} {fields}".rstrip()
+
+
+command = tail

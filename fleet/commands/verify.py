@@ -1,0 +1,44 @@
+"""``rasfleet verify``: a run again, every event compared."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+DIFFERS: Final = 1
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(run: Path, *, as_json: bool) -> None:
+    """Run RUN again and compare every event, byte for byte.
+
+    The commands come from the log; where a scenario made them, they are made again too. Nothing is written. Exit
+    code 1 when anything differs. A run that was cut off is compared as far as it goes.
+    """
+    from fleet.again import run_again, told
+    from fleet.log.files import FileLog
+
+    log = FileLog.open(run)
+    compared = run_again(log)
+    if as_json:
+        differences = [difference.as_object() for difference in compared.differences]
+        same = not compared.difference_count
+        click.echo(json.dumps(compared._asdict() | {"differences": differences, "same": same}))
+    else:
+        for difference in compared.differences:
+            for line in told(difference):
+                click.echo(line)
+        if compared.missing:
+            click.echo(f"the run was cut off: {compared.missing:,} further events come when it is run again")
+        said = f"{compared.difference_count:,} differ" if compared.difference_count else "all the same"
+        click.echo(f"{compared.records:,} records compared: {said}")
+        click.echo(f"digest {compared.digest}")
+    if compared.difference_count:
+        sys.exit(DIFFERS)
+
+
+command = verify

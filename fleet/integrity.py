@@ -1,0 +1,193 @@
+"""The integrity of a run's log: checksums, gap-free positions and sequences, keys and times, the digest.
+
+Every check goes on behind damage, so that one flipped bit is told as one, and what is whole is counted.
+
+Source: the design's section 4 (events: "n is the position in its partition"; file log).
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from fleet.codec import TOPICS, UnknownEvent, decode_command, decode_event
+from fleet.digest import PartitionDigest, run_digest
+from fleet.log.files import FileLog
+from fleet.log.frames import COMMANDS, EVENTS, Damage, Frame, entries
+from fleet.log.protocol import CorruptLog, Entry
+from fleet.partition import partition_of
+from fleet.scenario import epoch_ns
+from fleet.shard import NS_PER_MS
+from nodes.events import COMMAND, ClockAdvanced, Event
+from nodes.events.commands import Command
+from nodes.spec.layout import Malformed
+
+PROBLEMS_MAX: Final = 100  # told one by one; further ones are counted
+
+
+class Problem(NamedTuple):
+    """Something that is not as it was written."""
+
+    place: str  # file
+    offset: int  # bytes from its start
+    reason: str
+    torn: bool = False  # at the end of a file: it was being written
+
+
+class Report(NamedTuple):
+    """What a log holds, and what is wrong with it."""
+
+    records: dict[str, int]  # by topic
+    frames: int
+    digest: str
+    problems: list[Problem]
+    problem_count: int
+    finished: bool  # a summary says how the run ended
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is wrong; a torn end is what a run that was cut off leaves behind."""
+        return not self.problem_count or (not self.finished and all(problem.torn for problem in self.problems))
+
+
+class _Checker:
+    def __init__(self, log: FileLog) -> None:
+        self._log = log
+        self._epoch_ms = epoch_ns(log.manifest.start) // NS_PER_MS
+        self.problems: list[Problem] = []
+        self.problem_count = 0
+        self.frames = 0
+        self.digests: dict[tuple[str, int], PartitionDigest] = {}
+
+    def tell(self, place: str, offset: int, reason: str, *, torn: bool = False) -> None:
+        """One problem."""
+        self.problem_count += 1
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(Problem(place, offset, reason, torn))
+
+    def partition(self, content: int, partition: int) -> None:
+        """All frames of one partition's events or commands."""
+        topics = [topic for topic in TOPICS if (topic == COMMAND) == (content == COMMANDS)]
+        for topic in topics:
+            self.digests[topic, partition] = PartitionDigest()
+        order = _Order()
+        for path, found in self._log.frames(content, partition):
+            if isinstance(found, Damage):
+                end = "the end" if found.torn else f"byte {found.end}"
+                self.tell(str(path), found.start, f"{found.reason}; passed over up to {end}", torn=found.torn)
+                order.lost()
+            else:
+                self.frames += 1
+                self._frame(found, str(path), partition, order)
+
+    def _frame(self, frame: Frame, place: str, partition: int, order: "_Order") -> None:
+        for part in frame.parts:
+            values = []
+            try:
+                for entry in entries(part, partition, place, frame.start):
+                    values.append(entry.value)
+                    self._entry(entry, place, frame.start, order)
+            except CorruptLog as fault:
+                self.tell(place, fault.offset, fault.reason)
+                order.lost()
+            digest = self.digests.get((part.topic, partition))
+            if digest is None:
+                self.tell(place, frame.start, f"{part.topic} does not belong into this file")
+            else:
+                digest.add(values)
+        for reason in order.checked():
+            self.tell(place, frame.start, reason)
+
+    def _entry(self, entry: Entry, place: str, start: int, order: "_Order") -> None:
+        where = f"{entry.topic} {entry.partition} at offset {entry.offset}"
+        try:
+            decode = decode_command if entry.topic == COMMAND else decode_event
+            event = decode(entry.value)
+        except Malformed as fault:
+            self.tell(place, start, f"{where}: {fault}")
+            return
+        reason = self._wrong(entry, event) or order.wrong(entry, event)
+        if reason:
+            self.tell(place, start, f"{where}: {reason}")
+
+    def _wrong(self, entry: Entry, event: Event | UnknownEvent) -> str:
+        """What of key, time and partition does not follow from the value."""
+        if entry.key.decode(errors="replace") != event.host:
+            return f"key {entry.key!r}, the event is of {event.host!r}"
+        if entry.timestamp_ms != self._epoch_ms + event.time_ns // NS_PER_MS:
+            return f"timestamp {entry.timestamp_ms}, the event is of {event.time_ns} ns"
+        if event.host and partition_of(event.host, self._log.manifest.partitions) != entry.partition:
+            return f"host {event.host} belongs to another partition"
+        return ""
+
+
+class _Order:
+    """Positions and sequences of one partition as they come. Behind damage they are taken up anew."""
+
+    def __init__(self) -> None:
+        self._positions: dict[str, int] = {}  # topic -> next n
+        self._sequences: dict[str, int] = {}  # host -> next sequence
+        self._origins: dict[int, int] = {}  # origin of commands -> last number
+        self._of_frame: dict[str, list[int]] = {}
+        self._gap = False
+
+    def lost(self) -> None:
+        """What comes next need not follow what came before."""
+        self._positions.clear()
+        self._sequences.clear()
+        self._origins.clear()
+        self._of_frame.clear()
+        self._gap = True
+
+    def wrong(self, entry: Entry, event: Event | UnknownEvent) -> str:
+        """What of the positions is wrong; the sequences are kept until the frame ends."""
+        expected = self._positions.get(entry.topic, entry.offset if self._gap else 0)
+        self._positions[entry.topic] = entry.offset + 1
+        if entry.offset != expected:
+            return f"offset {expected} is missing"
+        if event.n != entry.offset:
+            return f"the event says that it is the {event.n}th"
+        if isinstance(event, Command):
+            before = self._origins.get(event.origin, 0)
+            self._origins[event.origin] = event.sequence
+            return "" if event.sequence > before else f"number {event.sequence} after {before}"
+        if not isinstance(event, ClockAdvanced) and entry.topic != COMMAND:
+            self._of_frame.setdefault(event.host, []).append(event.sequence)
+        return ""
+
+    def checked(self) -> Iterator[str]:
+        """At the end of a frame every host's events are there without a gap, over all topics."""
+        for host, found in self._of_frame.items():
+            found.sort()
+            expected = self._sequences.get(host, found[0] if self._gap else 1)
+            if found != list(range(expected, expected + len(found))):
+                yield f"host {host}: sequence {_first_gap(found, expected)} is missing or there twice"
+            self._sequences[host] = found[-1] + 1
+        self._of_frame.clear()
+
+
+def _first_gap(found: list[int], expected: int) -> int:
+    return next((want for want, got in enumerate(found, expected) if want != got), expected)
+
+
+def check(log: FileLog) -> Report:
+    """Check a whole log. Raises LogError when it cannot be read at all."""
+    checker = _Checker(log)
+    for content in (COMMANDS, EVENTS):
+        for partition in range(log.manifest.partitions):
+            checker.partition(content, partition)
+    for path in log.strangers():
+        checker.tell(str(path), 0, "does not belong to this run")
+    records: Counter[str] = Counter()
+    for (topic, _), part in checker.digests.items():
+        records[topic] += part.count
+    digest = run_digest(checker.digests)
+    summary = log.summary()
+    if summary is not None:
+        for topic, count in {COMMAND: summary.commands, **summary.events}.items():
+            if records[topic] != count:
+                checker.tell(str(log.folder), 0, f"{topic}: {records[topic]} records, the run wrote {count}")
+        if digest != summary.digest:
+            checker.tell(str(log.folder), 0, f"digest {digest}, the run had {summary.digest}")
+    return Report(
+        dict(records), checker.frames, digest, checker.problems, checker.problem_count, summary is not None
+    )

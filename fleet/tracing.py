@@ -1,0 +1,187 @@
+"""One fault through one host: how it begins, what happens, how it ends.
+
+A fault is named, or raw: ``esr:``, ``guest-esr:``, ``vserror:`` and ``block:`` start at the level they name,
+without EL3. After a block a task of the guest that owns a lost page touches it, so that the chain goes on as it
+does on a machine.
+"""
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+import msgspec
+
+from fleet.decode.containers import first_address
+from fleet.decode.given import NotGiven, octets_of
+from fleet.outcome import End
+from fleet.scenario_errors import explained
+from nodes.events import NO_GUEST, Event, Level, PageOfflined, VcpuEventsRefused
+from nodes.events import commands as c
+from nodes.hardware.dram import PAGE_SHIFT
+from nodes.hardware.fault import FAULT_INDEX
+from nodes.host import Host, HostShape
+from nodes.linux.pages import PageKind
+from nodes.policy import SwitchChanges, Switches
+
+GUESTS: Final = 4  # of the host, unless a later one is named
+HOST_EL: Final = 2  # of the host's kernel
+FIRST_SOURCE: Final = 0  # error source that a raw block comes from
+_KERNEL_PAGES: Final = frozenset({PageKind.KERNEL, PageKind.FREE})
+_TOUCHED_MAX: Final = 64  # pages of one block that are touched
+
+
+class NotTraceable(ValueError):
+    """A fault, an address or a switch cannot be used: one line for the user."""
+
+
+class Wanted(NamedTuple):
+    """What the user asked for."""
+
+    fault: str
+    address: int | None = None  # physical
+    guest: int | None = None  # None: the owner of the address, else guest 0; NO_GUEST: the host alone
+    el: int = 0  # 0 a task, 1 the kernel
+    masked: bool = False
+
+
+class Traced(NamedTuple):
+    """What came of it."""
+
+    host: Host
+    guest: int
+    end: End
+    refused: int  # errno of a refused KVM_SET_VCPU_EVENTS; 0: nothing was refused
+
+    @property
+    def events(self) -> list[Event]:
+        """The steps."""
+        return self.host.events
+
+
+def switches_with(settings: Mapping[str, str]) -> Switches:
+    """The default switches with some set, each from text. Raises NotTraceable."""
+    tables = {name: _value(text) for name, text in settings.items()}
+    try:
+        return msgspec.convert(tables, SwitchChanges).applied(Switches())
+    except msgspec.ValidationError as fault:
+        raise NotTraceable(explained(str(fault), tables, Switches)) from None
+
+
+def _value(text: str) -> str | int | bool:
+    words = {"true": True, "false": False}
+    return int(text) if text.isdecimal() else words.get(text, text)
+
+
+def trace(wanted: Wanted, switches: Switches, block: bytes = b"") -> Traced:
+    """Send one fault through one host. ``block``: what ``block:`` names. Raises NotTraceable."""
+    guests = max(GUESTS, 1 + (wanted.guest or 0))
+    host = Host(switches=switches, shape=HostShape(memory_gib=16 * guests, guests=guests))
+    kind, _, value = wanted.fault.partition(":")
+    if kind not in _RAW and (value or kind not in FAULT_INDEX):
+        near = get_close_matches(wanted.fault, [*FAULT_INDEX, *(f"{raw}:" for raw in _RAW)], n=1)
+        raise NotTraceable(
+            f'no fault "{wanted.fault}"; '
+            + (f'did you mean "{near[0]}"? ' if near else "")
+            + "--list names them all"
+        )
+    guest = _guest(host, wanted, block)
+    _prepare(host, guest, wanted)
+    if kind in _RAW:
+        _RAW[kind](host, guest, wanted, block)
+    else:
+        _inject(host, guest, wanted)
+    host.run()
+    if kind == "block":
+        _touch_lost_pages(host, wanted.el)
+    refused = next((event.errno for event in host.events if isinstance(event, VcpuEventsRefused)), 0)
+    return Traced(host, guest, End(host.events, guest), refused)
+
+
+def _guest(host: Host, wanted: Wanted, block: bytes) -> int:
+    """The guest that a fault concerns."""
+    address = wanted.address if wanted.address is not None else first_address(block)
+    owner = NO_GUEST if address is None else host.platform.guest_of(address)
+    if wanted.guest is None:
+        return owner if address is not None and not block else max(owner, 0)
+    if wanted.address is not None and owner not in {NO_GUEST, wanted.guest}:
+        raise NotTraceable(f"address 0x{address:x} belongs to guest {owner}, not to guest {wanted.guest}")
+    return wanted.guest if wanted.address is None else owner
+
+
+def _prepare(host: Host, guest: int, wanted: Wanted) -> None:
+    """What runs when it happens."""
+    if guest != NO_GUEST:
+        if wanted.el or wanted.masked:
+            host.do(c.SetGuest, guest, wanted.el, int(wanted.masked), 1)
+    elif wanted.el or wanted.masked:
+        host.do(c.SetPe, 0, HOST_EL if wanted.el else 0, int(wanted.masked), 0)
+
+
+def _inject(host: Host, guest: int, wanted: Wanted) -> None:
+    el = wanted.el if guest != NO_GUEST else HOST_EL * wanted.el
+    host.inject(wanted.fault, address=wanted.address, guest=guest, el=el)
+
+
+def _esr(host: Host, _: int, wanted: Wanted, __: bytes) -> None:
+    host.do(c.PendSError, _number(wanted.fault, 64), NO_GUEST, HOST_EL * wanted.el, 0, HOST_EL)
+
+
+def _guest_esr(host: Host, guest: int, wanted: Wanted, _: bytes) -> None:
+    host.do(c.PendSError, _number(wanted.fault, 64), guest, wanted.el, 0, HOST_EL)
+
+
+def _vserror(host: Host, guest: int, wanted: Wanted, _: bytes) -> None:
+    host.do(c.SetVcpuEvents, guest, 1, 1, _number(wanted.fault, 64), 0, 0)
+
+
+def _block(host: Host, guest: int, wanted: Wanted, block: bytes) -> None:
+    host.do(c.PresentBlock, block, FIRST_SOURCE, guest, wanted.el)
+
+
+_RAW: Final[Mapping[str, Callable[[Host, int, Wanted, bytes], None]]] = MappingProxyType(
+    {"esr": _esr, "guest-esr": _guest_esr, "vserror": _vserror, "block": _block}
+)
+RAW_SAYS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "esr:0x…": "an SError with this ESR_EL2, taken by the host's kernel",
+        "guest-esr:0x…": "a physical SError with this ESR_EL2, taken to EL2 while the guest runs",
+        "vserror:0x…": "an ISS that user space sets for the guest (KVM_SET_VCPU_EVENTS)",
+        "block:FILE": "a status block that the host's firmware presents to its kernel; - is standard input",
+    }
+)
+
+
+def _number(fault: str, bits: int) -> int:
+    kind, _, text = fault.partition(":")
+    try:
+        value = int(text, 16 if text.lower().startswith("0x") else 10)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << bits:
+        raise NotTraceable(f'{kind}:{text}: expected a number of at most {bits} bits, as in "{kind}:0xbe000411"')
+    return value
+
+
+def block_from(content: bytes, place: str) -> bytes:
+    """A status block from a file: its bytes, or their hex. Raises NotTraceable."""
+    try:
+        return octets_of(content)
+    except (NotGiven, ValueError) as fault:
+        raise NotTraceable(f"{place}: {fault}") from None
+
+
+def _touch_lost_pages(host: Host, el: int) -> None:
+    """Tasks of guests touch the pages that the host's kernel was told to give up."""
+    platform = host.platform
+    told = [
+        event.pfn << PAGE_SHIFT
+        for event in host.events
+        if isinstance(event, PageOfflined) and event.by == Level.HYPERVISOR
+    ]
+    for address in dict.fromkeys(told[:_TOUCHED_MAX]):
+        owner = platform.guest_of(address)
+        if owner != NO_GUEST:
+            kernel = platform.guest_map.page_of(platform.ipa_of(address)).kind in _KERNEL_PAGES
+            host.do(c.ReadMemory, address, owner, max(el, int(kernel)), 0)
+            host.run()

@@ -1,0 +1,207 @@
+"""Injection by the architected registers, as a tester does it: PFGCDN, PFGCTL, then what the RAS node shows."""
+
+import pytest
+
+from nodes.events import commands as c
+from nodes.hardware.ras_nodes import RasNodeKind, ras_node
+from nodes.hardware.record import RESTARTS_MAX, RecordRegister
+from nodes.host import Host, Switches
+from nodes.policy import Aest, Handling
+from nodes.spec.err import ErrAddr, ErrCtlr, ErrPfgctl, ErrStatus
+from nodes.spec.severity import STATE_OF_UET, ErrorState
+
+R = RecordRegister
+DIMM_0, CACHE_3 = ras_node(RasNodeKind.MEMORY, 0), ras_node(RasNodeKind.CACHE, 3)
+TICKS = 500
+KERNEL_FIRST = Switches(handling=Handling.KERNEL_FIRST, aest=Aest.NONE)  # nobody clears what is recorded
+
+
+def set_up(node=DIMM_0, ticks=TICKS, switches=KERNEL_FIRST):
+    """A host whose node has its countdown set up, and the way to write its registers."""
+    host = Host(switches=switches)
+
+    def write(register, value):
+        host.do(c.WriteErrorRegister, node, register, value)
+
+    write(R.PFGCDN, ticks)
+    return host, write
+
+
+def control(**fields):
+    return int(ErrPfgctl.of(**{"CDNEN": 1} | fields))
+
+
+def injected(host, name="ErrorRecorded"):
+    return [event for event in host.events if type(event).__name__ == name]
+
+
+def shown(node=DIMM_0, before=(), **fields):
+    """STATUS after an injection with these bits of PFGCTL."""
+    host, write = set_up(node)
+    for register, value in before:
+        write(register, value)
+    write(R.PFGCTL, control(**fields))
+    host.run()
+    return ErrStatus(host.record(node).status)
+
+
+@pytest.mark.parametrize("ticks", [1, TICKS, 0xFFFF_FFFF])
+def test_the_error_comes_when_the_countdown_is_over(ticks):
+    host, write = set_up(ticks=ticks)
+
+    write(R.PFGCTL, control(UER=1))
+    host.run()
+
+    assert [event.time_ns for event in injected(host)] == [ticks]
+
+
+@pytest.mark.parametrize("state", ["UC", "UEU", "UER", "UEO"])
+def test_each_uncorrected_state_is_recorded_as_such(state):
+    status = shown(**{state: 1})
+
+    assert (status.V, status.UE, STATE_OF_UET[status.UET]) == (1, 1, ErrorState[state])
+
+
+def test_a_deferred_error_is_recorded_as_such():
+    status = shown(DE=1)
+
+    assert (status.V, status.DE, status.UE) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("written", "recorded"), [(1, 0b10), (2, 0b01), (3, 0b11)])
+def test_the_kind_of_a_corrected_error_is_coded_differently_in_control_and_status(written, recorded):
+    assert recorded == shown(CE=written).CE
+
+
+@pytest.mark.parametrize("fields", [{}, {"UC": 1, "DE": 1}, {"UEO": 1, "UER": 1}, {"CE": 1, "DE": 1}])
+def test_no_type_bit_or_several_inject_nothing(fields):
+    assert shown(**fields) == 0
+
+
+@pytest.mark.parametrize("flag", ["OF", "MV", "PN", "ER", "AV", "CI"])
+@pytest.mark.parametrize("value", [0, 1])
+def test_each_flag_of_the_status_is_what_the_tester_asked_for(flag, value):
+    before = [(R.CTLR, int(ErrCtlr.of(ED=1, CI=1)))]  # else R_JSVFW has its say
+
+    status = shown(before=before, UER=1, **{flag: value})
+
+    assert getattr(status, flag) == value
+
+
+@pytest.mark.parametrize("flag", ["PN", "ER"])
+def test_a_corrected_error_is_neither_poison_nor_answered(flag):
+    assert getattr(shown(CE=1, **{flag: 1}), flag) == 0
+
+
+def test_the_address_stands_as_the_tester_wrote_it():
+    host, write = set_up()
+    written = int(ErrAddr.of(NS=0, AI=1, PADDR=0x1_2345_6780))
+
+    write(R.ADDR, written)
+    write(R.PFGCTL, control(UER=1, AV=1))
+    host.run()
+
+    assert host.record(DIMM_0).read(R.ADDR) == written
+
+
+def test_the_countdown_starts_only_when_its_enable_goes_from_0_to_1():
+    host, write = set_up()
+    for value in (control(UER=1), control(UER=1), 0, control(UER=1)):
+        write(R.PFGCTL, value)
+        host.run()
+
+    assert len(injected(host)) == 2
+
+
+def test_hardware_leaves_the_enable_as_it_was_written():
+    host, write = set_up()
+
+    write(R.PFGCTL, control(UER=1))
+    host.run()
+
+    assert host.record(DIMM_0).read(R.PFGCTL) == control(UER=1)
+
+
+@pytest.mark.parametrize("before", [[(R.PFGCDN, 0)], [(R.CTLR, 0)]], ids=["countdown of 0", "disabled"])
+def test_nothing_starts_without_ticks_or_on_a_disabled_ras_node(before):
+    assert shown(before=before, UER=1) == 0
+
+
+@pytest.mark.parametrize("meanwhile", [(R.PFGCTL, 0), (R.CTLR, 0)], ids=["stopped", "disabled"])
+def test_nothing_comes_when_the_countdown_was_stopped_or_the_ras_node_disabled(meanwhile):
+    host, write = set_up()
+    write(R.PFGCTL, control(UER=1))
+    host.run_until(TICKS - 1)
+
+    write(*meanwhile)
+    host.run()
+
+    assert injected(host) == []
+
+
+def test_a_countdown_that_starts_anew_counts_from_there():
+    host, write = set_up()
+    write(R.PFGCTL, control(UER=1))
+    host.run_until(TICKS - 1)
+
+    for value in (0, control(UER=1)):
+        write(R.PFGCTL, value)
+    host.run()
+
+    assert [event.time_ns for event in injected(host)] == [TICKS - 1 + TICKS]
+
+
+def test_with_restart_the_error_comes_again_until_the_tester_ends_it():
+    host, write = set_up()
+    write(R.PFGCTL, control(CE=1, R=1))
+    host.run_until(10 * TICKS)
+
+    write(R.PFGCTL, 0)
+    host.run()
+
+    assert [event.time_ns for event in injected(host)] == [n * TICKS for n in range(1, 11)]
+    assert host.ledger()["injected"] == 10
+
+
+def test_a_restarting_countdown_ends_at_its_bound():
+    host, write = set_up(ticks=1)
+
+    write(R.PFGCTL, control(CE=1, R=1))
+    host.run()
+
+    assert len(injected(host)) == 1 + RESTARTS_MAX
+
+
+def test_a_reset_ends_an_injection():
+    host, write = set_up()
+    write(R.PFGCTL, control(UER=1))
+
+    host.do(c.ResetHost, 0)
+    host.run()
+
+    assert injected(host) == []
+
+
+def test_an_injected_error_that_is_answered_in_band_reaches_the_pe_that_owns_the_ras_node():
+    host, write = set_up(CACHE_3, switches=Switches())
+
+    write(R.PFGCTL, control(UER=1, ER=1))
+    host.run()
+
+    taken = injected(host, "SErrorTaken")
+    assert [(event.pe, event.target_el, event.esr) for event in taken] == [(3, 3, 0xBE000C11)]
+    assert host.accounted()
+
+
+@pytest.mark.parametrize(
+    ("node", "fields"), [(DIMM_0, {"UER": 1, "ER": 1}), (CACHE_3, {"UER": 1}), (CACHE_3, {"DE": 1})]
+)
+def test_any_other_injected_error_interrupts(node, fields):
+    host, write = set_up(node, switches=Switches())
+
+    write(R.PFGCTL, control(**fields))
+    host.run()
+
+    assert injected(host, "SErrorTaken") == []
+    assert len(injected(host, "StatusBlockWritten")) == 1
+    assert host.accounted()

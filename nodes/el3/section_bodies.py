@@ -46,7 +46,7 @@ from nodes.spec.platform_sections import (
 from nodes.spec.severity import ErrorState
 
 MIDR: Final = 0x410F_D4F0  # Arm Neoverse V2 r0p0, the simulated hosts' PE
-MPIDR_BASE: Final = 0x8100_0000  # bit 31 reads as one; multithreading: the PE's number is affinity level 1
+MPIDR_BASE: Final = 0x8100_0000  # bit 31 reads as one; multithreading: affinity level 1 is the PE, 2 the socket
 MODULE_HANDLE: Final = 0x1100  # SMBIOS type 17 handle of DIMM 0
 _PADDR: Final = ErrAddr.PADDR.mask
 
@@ -194,7 +194,8 @@ def processor_body(captured: Captured, _geometry: DramGeometry) -> bytes:
         valid |= ErrorInfoValid.PHYSICAL_ADDRESS
     if captured.far:
         valid |= ErrorInfoValid.VIRTUAL_ADDRESS
-    affinity = mpidr(captured.node & INSTANCE_MASK)
+    instance = captured.node & INSTANCE_MASK
+    affinity = MPIDR_BASE | instance << 16 if kind is RasNodeKind.BUS else mpidr(instance)
     contexts = _contexts(captured, affinity) if captured.esr else b""
     header = ArmHeader.codec.pack(
         _HEADER_VALID,

@@ -20,7 +20,7 @@ from nodes.hardware.dram import LINE_MASK, DramGeometry
 from nodes.hardware.fault import FAULTS, POISON_CONSUMED, Delivery, Fault
 from nodes.hardware.pe import NOTHING, Pe
 from nodes.hardware.pes import Pes
-from nodes.hardware.ras_nodes import INSTANCE_MASK, RasNodeKind, model_of, ras_node
+from nodes.hardware.ras_nodes import INSTANCE_MASK, KIND_SHIFT, RasNodeKind, model_of, ras_node
 from nodes.hardware.record import AV, DetectedError, ErrorRecord, RecordRegister
 from nodes.hardware.routing import EL3, route_sea
 from nodes.ledger import Account, Ledger
@@ -109,7 +109,9 @@ class Board:
     def _node_for(self, fault: Fault, address: int, pe: int) -> int:
         if fault.kind is RasNodeKind.MEMORY:
             return ras_node(RasNodeKind.MEMORY, self.setup.geometry.dimm_of(address))
-        return ras_node(fault.kind, pe if model_of(fault.kind << 8).owned_by_pe else 0)
+        if fault.kind is RasNodeKind.BUS:
+            return ras_node(RasNodeKind.BUS, self.setup.geometry.socket_of(address))
+        return ras_node(fault.kind, pe if model_of(fault.kind << KIND_SHIFT).owned_by_pe else 0)
 
     def _leaves_poison(self, fault: Fault) -> bool:
         if fault.kind is RasNodeKind.MEMORY:

@@ -52,9 +52,11 @@ class DramGeometry(NamedTuple):
         """Index of the DIMM that holds an address; addresses below DRAM are taken as DIMM 0's."""
         line = max(0, address - DRAM_BASE) // LINE_SIZE
         channel = line & self.channels - 1
-        if self.sockets == 1:
-            return channel
-        return self.place_of(address).socket * self.channels + channel
+        return channel if self.sockets == 1 else self.dimm(self.place_of(address))
+
+    def socket_of(self, address: int) -> int:
+        """The socket that an address belongs to."""
+        return 0 if self.sockets == 1 else self.place_of(address).socket
 
     def place_of(self, address: int) -> DramAddress:
         """The place of an address."""
@@ -95,6 +97,3 @@ class DramGeometry(NamedTuple):
             assert 0 <= value < count, f"{place} lies outside {self}"
             rest = rest * count + value
         return DRAM_BASE + rest * LINE_SIZE
-
-
-DEFAULT_GEOMETRY: Final = DramGeometry()

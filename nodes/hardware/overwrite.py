@@ -72,9 +72,5 @@ def _compiled(text: str) -> tuple[Table, Table]:
     return without, tuple(tuple(CELLS[name] for name in row) for row in rows)
 
 
+# [record format][whether the RAS node has a counter]
 TABLES: Final = {RecordFormat.V1P1: _compiled(V1P1), RecordFormat.V1: _compiled(V1)}
-
-
-def cell_for(record_format: RecordFormat, *, counter: bool, held: ErrorState, new: ErrorState) -> Cell:
-    """What happens when ``new`` arrives at a record that holds ``held``."""
-    return TABLES[record_format][counter][held][new - 1]

@@ -1,16 +1,15 @@
-"""The RAS nodes of a host: kinds, what each implements, how it is set up, whom it interrupts.
+"""The RAS nodes of a host: kinds, what each implements, how it is set up.
 
 A RAS node is named by an integer: ``kind << 8 | instance``. Memory has one RAS node for each DIMM's channel, a PE
 one each for its caches and its TLBs, a socket one for the interconnect, and the host one for its PCIe root port.
 
 The features are those of a server part that implements everything this program models; no document prescribes
-them. Sources for the fields: IHI0100 A.c 3.2.27 (ERR<n>FR), 3.2.25 (ERR<n>CTLR); DEN0085 (AEST node types).
+them. Sources for the fields: IHI0100 A.c 3.2.27 (ERR<n>FR), 3.2.25 (ERR<n>CTLR).
 """
 
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from nodes.spec.boot_tables import AestNodeType
 from nodes.spec.err import CounterFormat, ErrCtlr, ErrFr, counters_of
 
 KIND_SHIFT: Final = 8
@@ -42,11 +41,8 @@ class RasNodeModel(NamedTuple):
     fr: int  # ERR<n>FR
     ctlr: int  # ERR<n>CTLR after set-up
     controls: int  # bits of ERR<n>CTLR that exist; the rest is RES0
-    aest_type: AestNodeType
     system_registers: bool  # reached by ERX*; else memory-mapped
     owned_by_pe: bool
-    fhi: int  # GSIV of the fault handling interrupt
-    eri: int  # GSIV of the error recovery interrupt
     counters: tuple[CounterFormat, ...]
 
 
@@ -83,18 +79,18 @@ def controls_of(fr: int) -> int:
     return sum(mask for field, value, mask in _CONTROLS if (fr & field.mask) >> field.lsb == value)
 
 
-def _model(kind: RasNodeKind, fr: int, ctlr: int, aest_type: AestNodeType, *, pe: bool, gsiv: int) -> RasNodeModel:
+def _model(kind: RasNodeKind, fr: int, ctlr: int, *, pe: bool) -> RasNodeModel:
     controls = controls_of(fr)
     assert not ctlr & ~controls, f"{kind.name}: set up with bits that do not exist"
-    return RasNodeModel(kind, fr, ctlr, controls, aest_type, pe, pe, gsiv, gsiv + 1, counters_of(fr))
+    return RasNodeModel(kind, fr, ctlr, controls, pe, pe, counters_of(fr))
 
 
 MODELS: Final = (  # index: RasNodeKind
-    _model(RasNodeKind.MEMORY, _MEMORY_FR, _CTLR, AestNodeType.MEMORY, pe=False, gsiv=64),
-    _model(RasNodeKind.CACHE, _PE_FR, _CTLR, AestNodeType.PROCESSOR, pe=True, gsiv=17),
-    _model(RasNodeKind.TLB, _PE_FR, _CTLR, AestNodeType.PROCESSOR, pe=True, gsiv=19),
-    _model(RasNodeKind.BUS, _BUS_FR, _CTLR, AestNodeType.VENDOR, pe=False, gsiv=96),
-    _model(RasNodeKind.PCIE, _PCIE_FR, _PCIE_CTLR, AestNodeType.PCIE, pe=False, gsiv=128),
+    _model(RasNodeKind.MEMORY, _MEMORY_FR, _CTLR, pe=False),
+    _model(RasNodeKind.CACHE, _PE_FR, _CTLR, pe=True),
+    _model(RasNodeKind.TLB, _PE_FR, _CTLR, pe=True),
+    _model(RasNodeKind.BUS, _BUS_FR, _CTLR, pe=False),
+    _model(RasNodeKind.PCIE, _PCIE_FR, _PCIE_CTLR, pe=False),
 )
 
 

@@ -20,6 +20,7 @@ from nodes.spec.severity import UET_OF, ErrorState
 
 V1, V1P1 = RecordFormat.V1, RecordFormat.V1P1
 KERNEL_FIRST, FIRMWARE_FIRST = SCR_KERNEL_FIRST, SCR_FIRMWARE_FIRST
+GEOMETRY = DramGeometry()
 OLD_SERR, NEW_SERR = Serr.ASSERTION, Serr.DATA_DRAM
 OLD_ADDRESS, NEW_ADDRESS = 0x8000_0040, 0x9000_0080
 
@@ -84,7 +85,7 @@ class Asked:
         return [call[1:] for call in self.calls if call[0] == name]
 
 
-def board_with(scr=FIRMWARE_FIRST, record_format=V1P1, ce_threshold=1):
+def board_with(scr=FIRMWARE_FIRST, record_format=V1P1, ce_threshold=1, geometry=GEOMETRY):
     """A board alone, and what it asks."""
     asked = Asked()
-    return Board(asked, Ledger(), Setup(DramGeometry(), record_format, scr, ce_threshold)), asked
+    return Board(asked, Ledger(), Setup(geometry, record_format, scr, ce_threshold)), asked

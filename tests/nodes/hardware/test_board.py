@@ -3,6 +3,7 @@
 import pytest
 
 from nodes.events import NO_GUEST
+from nodes.hardware.dram import DramAddress, DramGeometry
 from nodes.hardware.fault import FAULT_INDEX, FAULTS, Delivery
 from nodes.hardware.ras_nodes import RasNodeKind, ras_node
 from nodes.hardware.record import RecordRegister
@@ -130,6 +131,15 @@ def test_an_uncontainable_bus_error_is_critical(rev):
     inject(board, "bus-uc")
 
     assert (rev is V1P1) == status(board, ras_node(RasNodeKind.BUS, 0)).CI
+
+
+def test_a_bus_error_is_recorded_by_the_socket_that_the_address_belongs_to():
+    board, asked = board_with(geometry=DramGeometry(sockets=2))
+    address = DramGeometry(sockets=2).address_of(DramAddress(1, 0, 0, 0, 0, 0, 0))
+
+    inject(board, "bus-ce", address=address)
+
+    assert asked.of("ErrorRecorded")[0][0] == ras_node(RasNodeKind.BUS, 1)
 
 
 # Poison

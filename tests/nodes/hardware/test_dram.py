@@ -46,6 +46,13 @@ def test_the_dimm_of_an_address_is_that_of_its_place(geometry, line):
     assert 0 <= dimm < geometry.dimm_count
 
 
+@given(geometry=geometries, line=st.integers(0, 1 << 34))
+def test_the_socket_of_an_address_is_that_of_its_place(geometry, line):
+    address = DRAM_BASE + line * LINE_SIZE
+
+    assert geometry.socket_of(address) == geometry.place_of(address).socket
+
+
 @pytest.mark.parametrize("channels", [1, 4, 8])
 def test_neighbouring_lines_lie_on_neighbouring_channels(channels):
     geometry = DramGeometry(channels=channels)

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from nodes.hardware.overwrite import COLUMNS, TABLES, cell_for
+from nodes.hardware.overwrite import COLUMNS, TABLES
 from nodes.spec.err import CorrectedError, ErrAddr, error_state
 from nodes.spec.severity import ErrorState
 from tests.nodes.hardware.records import (
@@ -76,9 +76,8 @@ def test_each_cell_leaves_the_fields_that_the_table_marks_unchanged(rev, held, n
 @every_cell
 def test_the_tables_name_one_action_for_each_cell(rev, held, new):
     for counter in (False, True):
-        cell = cell_for(rev, counter=counter, held=held, new=new)
+        cell = TABLES[rev][counter][held][new - 1]
 
-        assert cell is TABLES[rev][counter][held][new - 1]
         assert cell.counts == (counter and new is CE)
         assert not (cell.overwrite and cell.overwrite_by_ceo)
 

@@ -46,7 +46,7 @@ class Report(NamedTuple):
     @property
     def whole(self) -> bool:
         """Nothing is wrong; a torn end is what a run that was cut off leaves behind."""
-        return not self.problem_count or (not self.finished and all(problem.torn for problem in self.problems))
+        return self.problem_count <= PROBLEMS_MAX and all(problem.torn for problem in self.problems)
 
 
 class _Checker:

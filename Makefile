@@ -1,0 +1,66 @@
+# Everything here sets itself up in .venv, with pinned and hash-checked dependencies, and does so once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+RUN_READY := $(VENV)/.run-ready
+DEV_READY := $(VENV)/.dev-ready
+WORKERS ?= 2
+RUNS := runs
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+
+help: ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUN_READY) ## A fault storm through 200 hosts, and recorded errors through the same stack.
+	@rm -rf $(RUNS)/storm $(RUNS)/recorded
+	$(BIN)/rasfleet run storm --out $(RUNS)/storm
+	$(BIN)/rasfleet import deploy/recorded/*.log --out $(RUNS)/recorded
+
+test: $(DEV_READY) ## All tests.
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: $(DEV_READY) ## Format, lint, types, import contracts.
+	@$(MAKE) --no-print-directory -j 2 --output-sync .types .lint
+
+.PHONY: .types .lint
+.types:
+	$(BIN)/mypy
+.lint:
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/lint-imports --no-cache
+
+format: $(DEV_READY) ## Format everything.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(DEV_READY) ## Measure: ratios, rates, memory. Never fails.
+	-$(BIN)/python -m tests.bench
+
+lock: $(DEV_READY) ## Pin the dependencies anew, with hashes.
+	$(PIP) pip-tools
+	$(BIN)/pip-compile -q -U --generate-hashes --strip-extras --allow-unsafe --no-header \
+	  --extra build -o requirements.txt pyproject.toml
+	$(BIN)/pip-compile -q -U --generate-hashes --strip-extras --allow-unsafe --no-header \
+	  --extra build --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
+
+clean: ## Remove the virtual environment and the runs of make run.
+	rm -rf $(VENV) $(RUNS)/storm $(RUNS)/recorded
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "rasfleet needs Python 3.11 or later; say which: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_READY): requirements.txt pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes --only-binary :all: -r requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV_READY): requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(PIP) --require-hashes --only-binary :all: -r requirements-dev.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@ $(RUN_READY)

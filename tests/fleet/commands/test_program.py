@@ -1,0 +1,70 @@
+"""The program as a whole: help, exit codes, no traceback."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from fleet.__main__ import COMMANDS
+from tests.cli import rasfleet
+
+HELP_CPU_S = 0.2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_table_has_help(command):
+    done = rasfleet(command, "--help")
+    assert done.code == 0
+    assert done.out.startswith(f"Usage: rasfleet {command}")
+
+
+def test_help_names_every_command():
+    out = rasfleet("--help").out
+    assert all(f"  {command} " in out for command in COMMANDS)
+
+
+def test_help_imports_nothing_that_it_does_not_need():
+    loaded = "import fleet.__main__, sys; print(sorted(m for m in sys.modules if m.partition('.')[0] in N))"
+    names = {"numpy", "rich", "msgspec", "aiokafka", "asyncio", "nodes"}
+    done = subprocess.run(
+        [sys.executable, "-c", loaded.replace("N", repr(names))], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["--version"], 0), (["nothing"], 2), ([], 2), (["run", "--nothing"], 2), (["log"], 2)]
+)
+def test_exit_codes(words, code):
+    assert rasfleet(*words).code == code
+
+
+def test_a_defect_is_one_line(monkeypatch):
+    import fleet.commands.hest
+
+    def broken(*_):
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr(fleet.commands.hest, "_of_host", broken)
+    done = rasfleet("hest")
+    assert done.code == 70
+    assert "a defect of rasfleet, ZeroDivisionError: by nought" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_reader_that_has_read_enough_is_no_failure(tmp_path):
+    assert rasfleet("run", "--hosts", 3, "--faults", 200, "--out", tmp_path / "run").code == 0
+    command = f"'{sys.executable}' -m fleet tail '{tmp_path / 'run'}' | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_help_takes_little_processor_time():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "fleet", "--help"], capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used < HELP_CPU_S * 5, "a module that the help does not need is loaded"

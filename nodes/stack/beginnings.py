@@ -35,6 +35,7 @@ def present_block(machine: Machine, block: bytes, source_id: int, guest: int, el
     if source.kind.notification is not NotificationType.POLLED:
         machine.publish(OsNotified, Level.EL3, source_id, source.kind.notification, source.kind.vector)
     if source.kind.notification is NotificationType.SEA:
+        machine.guests.runs(guest, el)
         ec = ExceptionClass.DABT_CURRENT if guest == NO_GUEST and el else ExceptionClass.DABT_LOWER
         machine.sea_at_el2(guest, el, abort_esr(ec))
     else:
@@ -75,6 +76,7 @@ def pend_serror(machine: Machine, esr: int, guest: int, el: int, pe: int, target
 
 def _take_to_el2(machine: Machine, esr: int, guest: int, el: int, pe: int) -> None:
     from_el = min(el, EL1) if guest != NO_GUEST or not el else EL2
+    machine.guests.runs(guest, el)
     if exception_class(esr) in ABORT_CLASSES:
         machine.publish(SeaTaken, pe, from_el, EL2, esr, 0, guest)
         machine.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)

@@ -143,6 +143,14 @@ class Guests:
         has_ghes = self.booted(guest).knows_errors
         return Guest(Vcpu(guest), Vmm(self, guest, has_ghes=has_ghes), GuestKernel(self, guest))
 
+    def runs(self, guest: int, el: int) -> None:
+        """The code of a guest that meets an error is what runs there: its vCPU is at that level."""
+        state = self.guests.get(guest)
+        if el and state is None and self.alive(guest):
+            state = self.guest_of(guest)
+        if state is not None:
+            state.vcpu.el = min(el, 1)
+
     def booted(self, guest: int) -> Booted:
         """What a guest's firmware left at its last boot."""
         return NO_FIRMWARE if guest in self.firmware_withdrawn else self.platform.firmware

@@ -21,6 +21,7 @@ from nodes.events import (
 )
 from nodes.hardware.board import Board
 from nodes.hardware.pe import NOTHING
+from nodes.hardware.routing import EL1
 from nodes.hypervisor.kernel import AEST_NS, HOST_TASK, IRQ_WORK_NS, HostKernel
 from nodes.ledger import Account, Ledger
 from nodes.linux.memory_failure import Task
@@ -134,6 +135,8 @@ class Machine:
     def serror_taken(self, pe: int, target: int, esr: int, node: int, carried: int) -> None:
         """A PE took a physical SError."""
         state = self.board.pe_of(pe)
+        if state.el <= EL1:
+            self.guests.runs(state.guest, state.el)
         self.publish(SErrorTaken, pe, state.el, target, esr, state.guest)
         if target == 3:
             self._end(NOTHING, carried, Account.REPORTED)
@@ -161,6 +164,8 @@ class Machine:
     def sea_taken(self, pe: int, target: int, esr: int, address: int, node: int) -> None:
         """A PE took a synchronous external abort for a physical address."""
         state = self.board.pe_of(pe)
+        if state.el <= EL1:
+            self.guests.runs(state.guest, state.el)
         far = self.platform.virtual_address(state.guest, address)
         self.publish(SeaTaken, pe, state.el, target, esr, far, state.guest)
         self.tasks.met_error(state.guest, address, state.el, pe)

@@ -79,6 +79,7 @@ class Tasks:
         if guest != NO_GUEST:
             if not machine.guests.alive(guest):
                 return
+            machine.guests.runs(guest, el)
             ipa = machine.platform.ipa_of(address)
             if el == 0 and machine.guests.guest_of(guest).kernel.touched(ipa):
                 self.gone(guest)

@@ -25,6 +25,12 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     seed: int | None = None
 
 
+class Form(msgspec.Struct, frozen=True):
+    """Of a manifest, what says how to read the rest."""
+
+    format: int
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that determines a run."""
 

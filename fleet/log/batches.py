@@ -21,6 +21,7 @@ BATCH_SIZE_MAX: Final = 1 << 30  # bytes; the builder's own limit never comes fi
 # Base offset, length, leader epoch, magic, CRC32C; attributes, last offset delta, first timestamp, max timestamp,
 # producer id, producer epoch, base sequence, record count.
 _HEAD: Final = struct.Struct(">qiibIhiqqqhii")
+BATCH_HEAD_SIZE: Final = _HEAD.size
 _BASE_OFFSET: Final = struct.Struct(">q")  # the first field, outside the CRC
 _LENGTH_FROM: Final = 12  # bytes of the head that its length does not count
 _CRC_FROM: Final = 21  # bytes of the head that its CRC does not cover
@@ -43,7 +44,7 @@ def batch_of(base_offset: int, records: Sequence[Written]) -> bytes:
 def entries_of(batch: bytes, topic: str, partition: int) -> Iterator[Entry]:
     """The records of a batch. Raises Malformed."""
     offset, first_ms, count = _checked_head(batch)
-    at = _HEAD.size
+    at = BATCH_HEAD_SIZE
     for index in range(count):
         size, at = _varint(batch, at)
         end = at + size
@@ -63,8 +64,8 @@ def entries_of(batch: bytes, topic: str, partition: int) -> Iterator[Entry]:
 
 def _checked_head(batch: bytes) -> tuple[int, int, int]:
     """Base offset, first timestamp in ms, count of records."""
-    if len(batch) < _HEAD.size:
-        raise Malformed("record batch", 0, f"{len(batch)} bytes, a batch has at least {_HEAD.size}")
+    if len(batch) < BATCH_HEAD_SIZE:
+        raise Malformed("record batch", 0, f"{len(batch)} bytes, a batch has at least {BATCH_HEAD_SIZE}")
     base, length, _, magic, crc, attributes, last, first_ms, _, _, _, _, count = _HEAD.unpack_from(batch)
     if length != len(batch) - _LENGTH_FROM:
         raise Malformed("record batch", 8, f"length {length} in {len(batch)} bytes")

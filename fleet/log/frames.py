@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, NamedTuple
 from aiokafka.record.util import calc_crc32c
 
 from fleet.codec import TOPICS
-from fleet.log.batches import entries_of
+from fleet.log.batches import BATCH_HEAD_SIZE, entries_of
 from fleet.log.protocol import CorruptLog, Entry
 from fleet.manifest import FORMAT
 from nodes.spec.layout import Malformed
@@ -107,7 +107,7 @@ def _parts(stored: bytes) -> tuple[Part, ...] | None:
             return None
         number, length = _PART_HEAD.unpack_from(stored, at)
         at += _PART_HEAD.size
-        if number >= len(TOPICS) or length > len(stored) - at:
+        if number >= len(TOPICS) or not BATCH_HEAD_SIZE <= length <= len(stored) - at:
             return None
         parts.append(Part(TOPICS[number], stored[at : at + length]))
         at += length

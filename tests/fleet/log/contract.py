@@ -1,0 +1,217 @@
+"""What every log promises, whatever keeps it: a suite that each kind of log inherits.
+
+A subclass has a fixture ``make``: a function that makes a new log of its kind for a number of partitions, and
+returns it with a function that opens the same log once more, as another process would.
+"""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fleet.log.protocol import Entry, LogError, Written
+from fleet.manifest import Manifest, Options
+from nodes.events import COMMAND, CPER, HOST_TOPICS, OUTCOME, SYNDROME
+
+START_MS = 1_767_225_600_000
+PARTITIONS = 3
+MANY_LOGS = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]  # each example makes its own
+written = st.builds(
+    Written, st.integers(0, 1 << 45), st.binary(max_size=30), st.binary(max_size=200)
+)  # real times, hosts, events
+commits = st.lists(st.dictionaries(st.sampled_from(HOST_TOPICS), st.lists(written, max_size=5)), max_size=6)
+
+
+def manifest_of(partitions=PARTITIONS, **fields):
+    """A run that nobody ran."""
+    return Manifest("contract", 'name = "contract"', Options(), 1, "2026-01-01T00:00:00Z", partitions, **fields)
+
+
+def record(number, size=40):
+    """A record that no other number has."""
+    return Written(START_MS + number, b"host-%04d" % number, number.to_bytes(4, "big") * (size // 4))
+
+
+def entries(topic, partition, records, first=0):
+    """The records as they are read."""
+    return [Entry(topic, partition, first + index, *found) for index, found in enumerate(records)]
+
+
+def read(log, topic, partition=0):
+    """All records of a partition of a topic."""
+    return list(log.read(topic, partition))
+
+
+class LogContract:
+    @pytest.fixture
+    def make(self):
+        raise NotImplementedError
+
+    async def test_commands_are_read_in_the_order_in_which_they_were_appended(self, make):
+        log, again = make(PARTITIONS)
+        first, second = [record(n) for n in range(5)], [record(n) for n in range(5, 8)]
+        await log.append_commands(1, first)
+        await log.append_commands(1, second)
+        await log.close()
+
+        assert read(again(), COMMAND, 1) == entries(COMMAND, 1, first + second)
+        assert read(again(), COMMAND, 0) == read(again(), COMMAND, 2) == []
+
+    async def test_a_commit_goes_to_all_its_topics(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(2)
+        await writer.commit({SYNDROME: [record(1), record(2)], CPER: [record(3)], OUTCOME: [record(4)]})
+        await writer.close()
+
+        assert read(again(), SYNDROME, 2) == entries(SYNDROME, 2, [record(1), record(2)])
+        assert read(again(), CPER, 2) == entries(CPER, 2, [record(3)])
+        assert read(again(), OUTCOME, 2) == entries(OUTCOME, 2, [record(4)])
+
+    async def test_each_topic_of_each_partition_counts_its_own_offsets(self, make):
+        log, again = make(PARTITIONS)
+        for partition in range(PARTITIONS):
+            writer = log.writer(partition)
+            for turn in range(3):
+                await writer.commit({SYNDROME: [record(turn)] * (partition + 1), OUTCOME: [record(turn)]})
+            await writer.close()
+
+        for partition in range(PARTITIONS):
+            count = 3 * (partition + 1)
+            assert [entry.offset for entry in read(again(), SYNDROME, partition)] == list(range(count))
+            assert [entry.offset for entry in read(again(), OUTCOME, partition)] == [0, 1, 2]
+
+    async def test_what_is_committed_can_be_read_while_more_is_written(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        reader = again()
+        for turn in range(4):
+            assert len(read(reader, SYNDROME)) == turn
+            await writer.commit({SYNDROME: [record(turn)]})
+            await log.append_commands(0, [record(turn)])
+        await writer.close()
+        await log.close()
+
+        assert read(reader, SYNDROME) == entries(SYNDROME, 0, [record(n) for n in range(4)])
+        assert read(reader, COMMAND) == entries(COMMAND, 0, [record(n) for n in range(4)])
+
+    async def test_a_reader_that_began_early_sees_a_beginning(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        await writer.commit({SYNDROME: [record(0), record(1)]})
+        reading = again().read(SYNDROME, 0)
+        begun = [next(reading)]
+        await writer.commit({SYNDROME: [record(2)]})
+        await writer.close()
+
+        found = begun + list(reading)
+        assert found == entries(SYNDROME, 0, [record(n) for n in range(3)])[: len(found)]
+        assert len(found) >= 2
+
+    async def test_a_commit_of_nothing_changes_nothing(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        await writer.commit({})
+        await writer.commit({SYNDROME: [], OUTCOME: []})
+        await writer.commit({SYNDROME: [record(1)], CPER: []})
+        await log.append_commands(0, [])
+        await writer.close()
+        await log.close()
+
+        assert read(again(), SYNDROME) == entries(SYNDROME, 0, [record(1)])
+        assert read(again(), CPER) == read(again(), COMMAND) == []
+
+    async def test_a_log_that_nothing_was_written_to_is_empty(self, make):
+        log, again = make(PARTITIONS)
+        await log.writer(0).close()
+        await log.close()
+
+        assert [read(again(), topic, 0) for topic in (COMMAND, *HOST_TOPICS)] == [[], [], [], []]
+
+    async def test_keys_and_values_may_be_any_bytes(self, make):
+        log, again = make(PARTITIONS)
+        odd = [Written(0, b"", b""), Written(START_MS, b"\x00\xff", bytes(range(256))), record(1, 64 * 1024)]
+        writer = log.writer(0)
+        await writer.commit({CPER: odd})
+        await writer.close()
+
+        assert read(again(), CPER) == entries(CPER, 0, odd)
+
+    async def test_times_may_go_back(self, make):
+        log, again = make(PARTITIONS)
+        records = [record(1000), record(10), record(500)]
+        writer = log.writer(0)
+        await writer.commit({OUTCOME: records})
+        await writer.close()
+
+        assert read(again(), OUTCOME) == entries(OUTCOME, 0, records)
+
+    async def test_a_commit_of_many_records_is_one_commit(self, make):
+        log, again = make(PARTITIONS)
+        records = [record(n, 100) for n in range(6000)]
+        writer = log.writer(0)
+        await writer.commit({SYNDROME: records})
+        await writer.close()
+
+        assert read(again(), SYNDROME) == entries(SYNDROME, 0, records)
+
+    async def test_partitions_can_be_written_at_once(self, make):
+        log, again = make(PARTITIONS)
+        writers = [log.writer(partition) for partition in range(PARTITIONS)]
+        for turn in range(5):
+            await asyncio.gather(*(writer.commit({SYNDROME: [record(turn)]}) for writer in writers))
+            await asyncio.gather(*(log.append_commands(p, [record(turn)]) for p in range(PARTITIONS)))
+        await asyncio.gather(log.close(), *(writer.close() for writer in writers))
+
+        for partition in range(PARTITIONS):
+            everything = [record(n) for n in range(5)]
+            assert read(again(), SYNDROME, partition) == entries(SYNDROME, partition, everything)
+            assert read(again(), COMMAND, partition) == entries(COMMAND, partition, everything)
+
+    async def test_a_second_writer_of_a_partition_is_refused(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        await writer.commit({SYNDROME: [record(1)]})
+        await log.append_commands(0, [record(1)])
+
+        with pytest.raises(LogError):
+            await again().writer(0).commit({SYNDROME: [record(2)]})
+        with pytest.raises(LogError):
+            await again().append_commands(0, [record(2)])
+
+        await writer.commit({SYNDROME: [record(3)]})
+        await writer.close()
+        await log.close()
+        assert read(again(), SYNDROME) == entries(SYNDROME, 0, [record(1), record(3)])
+        assert read(again(), COMMAND) == entries(COMMAND, 0, [record(1)])
+
+    async def test_a_commit_that_is_cancelled_is_there_wholly_or_not_at_all(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        committing = asyncio.ensure_future(
+            writer.commit({SYNDROME: [record(1, 64 * 1024)] * 50, CPER: [record(2)]})
+        )
+        await asyncio.sleep(0)
+        committing.cancel()
+        await asyncio.wait({committing})
+        await writer.close()
+
+        found = len(read(again(), SYNDROME)), len(read(again(), CPER))
+        assert found in {(0, 0), (50, 1)}
+
+    @settings(max_examples=25, suppress_health_check=MANY_LOGS)
+    @given(commits=commits)
+    def test_any_commits_are_read_as_they_were_made(self, make, commits):
+        log, again = make(1)
+
+        async def write():
+            writer = log.writer(0)
+            for batches in commits:
+                await writer.commit(batches)
+            await writer.close()
+
+        asyncio.run(write())
+
+        for topic in HOST_TOPICS:
+            records = [record for batches in commits for record in batches.get(topic, [])]
+            assert read(again(), topic) == entries(topic, 0, records)

@@ -27,7 +27,7 @@ def carry_out(log: FileLog, source: Source, *, commands: int) -> tuple[Summary, 
         run = Run(log, source, report=bar.show)
         gc.disable()  # what lives, lives as long as the run; events and commands make no cycles
         try:
-            asyncio.run(_until_stopped(run))
+            asyncio.run(_until_stopped(run, log))
         finally:
             gc.enable()
     summary = run.summary()
@@ -35,13 +35,14 @@ def carry_out(log: FileLog, source: Source, *, commands: int) -> tuple[Summary, 
     return summary, time.monotonic() - began
 
 
-async def _until_stopped(run: Run) -> None:
+async def _until_stopped(run: Run, log: FileLog) -> None:
     loop = asyncio.get_running_loop()
     for number in _STOPPING:
         loop.add_signal_handler(number, run.stop)
     try:
         await run.run()
     finally:
+        await log.close()
         for number in _STOPPING:
             loop.remove_signal_handler(number)
 

@@ -9,7 +9,7 @@ _SEED: Final = 0x9747_B28C
 _MULTIPLY: Final = 0x5BD1_E995
 _SHIFT: Final = 24
 _MASK: Final = 0xFFFF_FFFF
-PARTITIONS_MAX: Final = 1024  # of a scenario; more files than that help nobody
+PARTITIONS_MAX: Final = 256  # of a scenario; each keeps two files open, of the 1,024 that a process may have
 
 
 def murmur2(key: bytes) -> int:

@@ -22,6 +22,7 @@ from nodes.spec.timestamp import at_epoch_ns, timestamp_bytes
 from nodes.stack.accounting import accounted
 from nodes.stack.apply import apply
 from nodes.stack.guests import Guest
+from nodes.stack.look import state_of
 from nodes.stack.machine import NS_PER_S, Machine
 from nodes.stack.platform import HostShape, Platform, platform_of
 from nodes.stack.timers import Timer
@@ -140,6 +141,10 @@ class Host:
     def guest(self, index: int) -> Guest:
         """A guest: its vCPU, VMM, kernel and what its firmware left."""
         return self.machine.guests.guest_of(index)
+
+    def state(self) -> dict[str, object]:
+        """Everything that the host holds: registers, records, sources, pages, guests, ledgers, by name."""
+        return state_of(self.machine)
 
     def ledger(self) -> dict[str, object]:
         """Where every injected error is, and under ``guests`` what was taken to the guests."""

@@ -1,0 +1,70 @@
+"""The wheel: built, unpacked elsewhere, run there, scenarios included."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fleet import __version__
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    """Where the wheel's content lies."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    assert wheel.name.startswith(f"rasfleet-{__version__}-py3-none-any")
+    with zipfile.ZipFile(wheel) as stored:
+        stored.extractall(folder / "site")
+    return folder / "site"
+
+
+def elsewhere(site, *words):
+    """Run the unpacked program in a folder that is not the checkout."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "fleet", *words],
+        cwd=site.parent,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_holds_the_packages_and_nothing_else(unpacked):
+    assert {path.name for path in unpacked.iterdir()} == {
+        "nodes", "fleet", "consumers", f"rasfleet-{__version__}.dist-info",
+    }  # fmt: skip
+    assert (unpacked / f"rasfleet-{__version__}.dist-info" / "licenses" / "LICENSE").is_file()
+    assert (
+        "rasfleet = fleet.__main__:main"
+        in (unpacked / f"rasfleet-{__version__}.dist-info" / "entry_points.txt").read_text()
+    )
+
+
+def test_it_runs_elsewhere_with_its_scenarios(unpacked):
+    assert elsewhere(unpacked, "--version").stdout == f"rasfleet, version {__version__}\n"
+    done = elsewhere(unpacked, "run", "storm", "--hosts", "3", "--faults", "50", "--json")
+    assert done.returncode == 0, done.stderr
+    assert (unpacked.parent / "runs" / "storm" / "summary.json").is_file()
+    where = "import fleet; print(fleet.__file__)"
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", where],
+        cwd=unpacked.parent,
+        env=os.environ | {"PYTHONPATH": str(unpacked)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.startswith(str(unpacked)), "the checkout's own packages were run"

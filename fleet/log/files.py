@@ -264,7 +264,7 @@ class FileLog:
                     head = file.read(FILE_HEAD_SIZE)
                     wrong = _wrong_head(head, expected, str(path))
                     if wrong:
-                        torn = path == paths[-1] and file_head(expected).startswith(head)
+                        torn = cut_off and path == paths[-1] and file_head(expected).startswith(head)
                         yield path, Damage(0, len(head), wrong, torn)
                     for found in frames(file):
                         if isinstance(found, Damage) and found.torn and not (cut_off and path == paths[-1]):

@@ -9,6 +9,7 @@ import pytest
 from fleet.log.files import FileLog, run_name_of
 from fleet.log.frames import COMMANDS, EVENTS, FILE_HEAD_SIZE, Damage, FileHead, Frame, file_head
 from fleet.log.protocol import CorruptLog
+from fleet.manifest import Summary
 from nodes.events import COMMAND, CPER, SYNDROME
 from tests.fleet.log.contract import entries, manifest_of, read, record
 
@@ -61,6 +62,16 @@ def test_a_tail_torn_at_any_byte_leaves_what_is_whole(kept):
         assert places(found) == [*whole_frames(kept, 0, 1), (Damage, last)]
         assert (found[-1].end, found[-1].torn) == (cut, True)
         assert read(kept.log, SYNDROME) == entries(SYNDROME, 0, [record(0, 12), record(1, 12)])
+
+
+@pytest.mark.parametrize("cut", [FILE_HEAD_SIZE - 1, -1])
+def test_after_a_run_that_ended_nothing_is_torn(kept, cut):
+    kept.log.finish(Summary("", 0, 0, {}, {}, {}))
+    found = kept.hurt(kept.whole[:cut])
+
+    assert [one.torn for one in found if isinstance(one, Damage)] == [False]
+    with pytest.raises(CorruptLog):
+        read(kept.log, SYNDROME)
 
 
 def test_a_file_that_ends_with_a_frame_is_not_torn(kept):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import subprocess
 import sys
 
@@ -245,3 +246,19 @@ async def test_after_a_failure_nothing_more_is_written(tmp_path):
 
     await writer.close()
     assert read(log, SYNDROME) == entries(SYNDROME, 0, [record(1)])
+
+
+async def test_a_commit_is_synchronised_before_it_is_acknowledged(tmp_path, monkeypatch):
+    synchronised = []
+
+    def synchronise(descriptor):
+        synchronised.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", synchronise)
+    log = FileLog.create(tmp_path, manifest_of())
+    for number in range(3):
+        await log.append_commands(0, [record(number)])
+        assert synchronised[number:] == [log.segments(COMMANDS, 0)[0].stat().st_size]
+    await log.close()

@@ -24,7 +24,7 @@ Draws = NDArray[np.uint64]
 T = TypeVar("T")
 
 SEED_MAX: Final = (1 << 64) - 1  # a larger seed is refused
-BELOW_MAX: Final = 1 << 32  # the vectorised below() takes no larger bound
+BELOW_MAX: Final = 1 << 63  # the vectorised below() takes no larger bound, so that a result fits int64
 _KEYS_MAX: Final = 4096  # keys that are kept; another one is computed again
 _MASK: Final = (1 << 64) - 1
 _STEP: Final = 0x9E37_79B9_7F4A_7C15  # 2^64 divided by the golden ratio
@@ -89,10 +89,14 @@ def below(drawn: int, bound: int) -> int:
 
 def all_below(drawn: Draws, bound: int) -> Draws:
     """``below`` of many draws."""
-    assert 0 < bound < BELOW_MAX, f"{bound} does not fit 32 bits"
-    half, factor = np.uint64(32), np.uint64(bound)
-    low = (drawn & np.uint64(0xFFFF_FFFF)) * factor >> half
-    return (drawn >> half) * factor + low >> half
+    assert 0 < bound <= BELOW_MAX, f"{bound} lies outside 1..2^63"
+    half, lower = np.uint64(32), np.uint64(0xFFFF_FFFF)
+    high, low = drawn >> half, drawn & lower
+    bound_high, bound_low = np.uint64(bound >> 32), np.uint64(bound & 0xFFFF_FFFF)
+    middle = high * bound_low + (low * bound_low >> half)  # the 128-bit product in halves; none of them overflows
+    other = low * bound_high + (middle & lower)
+    scaled: Draws = high * bound_high + (middle >> half) + (other >> half)
+    return scaled
 
 
 class Stream:

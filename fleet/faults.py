@@ -62,12 +62,7 @@ class _Draws:
     def below(self, purpose: str, bound: int) -> Column:
         """A draw below ``bound`` for each fault."""
         drawn = uniform_u64(self._seed, f"faults/{self._name}/{purpose}", 0, self._count)
-        if bound < 1 << 32:
-            return all_below(drawn, bound).astype(np.int64)
-        step = 1 << 30  # a large bound in two parts, the second of whole steps cut off
-        low = uniform_u64(self._seed, f"faults/{self._name}/{purpose}/low", 0, self._count)
-        parts = all_below(drawn, -(-bound // step)).astype(np.int64) * step + all_below(low, step).astype(np.int64)
-        return parts % bound
+        return all_below(drawn, bound).astype(np.int64)
 
     def chosen(self, purpose: str, weights: Sequence[int]) -> Column:
         """An index for each fault, by weight."""

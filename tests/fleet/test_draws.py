@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.draws import (
+    BELOW_MAX,
     SEED_MAX,
     Stream,
     all_below,
@@ -47,7 +48,7 @@ def test_draws_of_no_host_are_those_of_host_0():
     assert uniform_u64(3, "x", 5, 4).tolist() == [draw(3, "x", 0, k) for k in range(5, 9)]
 
 
-@given(seeds, places, st.integers(1, (1 << 32) - 1))
+@given(seeds, places, st.integers(1, (1 << 32) - 1) | st.integers(1, BELOW_MAX))
 def test_many_are_scaled_as_one_is(seed, first, bound):
     many = draws_of_host(seed, "below", host=0, first=first, count=20)
 
@@ -59,7 +60,7 @@ def test_a_scaled_draw_lies_below_its_bound(drawn, bound):
     assert 0 <= below(drawn, bound) < bound
 
 
-@pytest.mark.parametrize("bound", [0, 1 << 32])
+@pytest.mark.parametrize("bound", [0, BELOW_MAX + 1])
 def test_a_bound_that_does_not_fit_is_our_own_fault(bound):
     with pytest.raises(AssertionError):
         all_below(uniform_u64(0, "x", 0, 1), bound)

@@ -11,6 +11,8 @@ A host alone has its own clock and its own timers; they fire in the same order a
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
+import msgspec
+
 from nodes.events import NO_GUEST, Event
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX, FAULTS
@@ -50,6 +52,7 @@ class Host:
         self._timers: list[tuple[int, int, Timer, tuple[int, int, int]]] = []
         self._set = 0  # timers ever set: the order of those due at one time
         self._commands = 0
+        switches = msgspec.convert(msgspec.structs.asdict(switches), Switches)  # a value may stand as its text
         self.machine = Machine(name, 0, platform_of(shape, switches), self, epoch_ns=epoch_ns)
 
     @property

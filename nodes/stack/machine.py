@@ -315,15 +315,13 @@ class Machine:
     def change_platform(self, platform: Platform) -> None:
         """Other switches: firmware and kernels are exchanged, which takes a reset.
 
-        What the old kernel did while it booted once more, to guests too, goes with it.
+        What the old kernel began while it booted once more goes with it, even a panic.
         """
         self.reset(cold=False, reason="the switches changed")
-        self.guests.host_gone("the switches changed")
         lost = self.kernel.carried() + self.monitor.carried() + self.sources.initialise()
         self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
         self.set_platform(platform)
         self.monitor.sdei.boot()
-        self.tasks.clear()
         self.down = False
         self.guests.host_back()
 

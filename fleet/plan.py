@@ -18,7 +18,7 @@ from fleet.manifest import Manifest, Options
 from fleet.partition import partition_of
 from fleet.run import Commands
 from fleet.scenario import FAULTS_PER_HOST, Scenario, epoch_ns, parse, topology_of
-from fleet.scenario_errors import ScenarioError
+from fleet.scenario_errors import ScenarioError, shown
 from fleet.script import InjectStep, Made, command_of
 from fleet.topology import Topology
 from nodes.events import ClockAdvanced
@@ -46,6 +46,11 @@ class Plan:
         self.random = self.faults - scripted
         if self.random and not scenario.faults:
             raise ScenarioError(f"{self.faults} faults in all, but there is no [[faults]] table to draw them from")
+        for index, table in enumerate(scenario.faults):
+            if table.host is UNSET and not self.roster.matching(table.hosts):
+                raise ScenarioError(
+                    f"faults[{index}].hosts{shown(table.hosts)}: expected a pattern that a host matches"
+                )
 
     def _total(self, options: Options) -> int:
         if options.faults is not None:
@@ -67,7 +72,7 @@ class Plan:
         marks = [min(mark, self.end_ns) for mark in range(CLOCK_NS, self.end_ns + CLOCK_NS, CLOCK_NS)]
         until = np.searchsorted(times, np.asarray(marks, dtype=np.int64), side="left").tolist()
         until[-1] = len(order)  # whatever is scripted for the last moment
-        numbering = _Numbering(self.roster, self.scenario.partitions)
+        numbering = Numbering(self.roster, self.scenario.partitions)
         at = 0
         for mark, end in zip(marks, until, strict=True):
             while at < end:
@@ -121,7 +126,7 @@ class Plan:
         return self.random + len(self.scenario.script) + clocks
 
 
-class _Numbering:
+class Numbering:
     """Commands as they come, each with its position in the partition of its host."""
 
     def __init__(self, topology: Topology, partitions: int) -> None:

@@ -99,7 +99,7 @@ def _digits(text: str) -> bytes:
     return bytes.fromhex("".join(joined))
 
 
-def _row_of(line: str) -> tuple[int, bytes] | None:
+def row_of(line: str) -> tuple[int, bytes] | None:
     """Offset and bytes of one row of a dump; None for any other line."""
     of_od = _ROW_OF_OD.fullmatch(line)
     if of_od is not None:
@@ -126,7 +126,7 @@ def _dumped(text: str) -> bytes | None:
         if line.strip() == "*":
             repeated = True
             continue
-        row = _row_of(line)
+        row = row_of(line)
         if row is None:
             continue
         offset, octets = row

@@ -154,10 +154,14 @@ class Actors:
 
     async def send(self, commands: Sequence[Command | ClockAdvanced]) -> None:
         """Put commands into the mailbox, in order; waits while it is full."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: len(self._mailbox) < self._mailbox_max)
-            self._mailbox.extend(commands)
-            self._changed.notify_all()
+        sent = 0
+        while sent < len(commands):
+            async with self._changed:
+                await self._changed.wait_for(lambda: len(self._mailbox) < self._mailbox_max)
+                upto = sent + self._mailbox_max - len(self._mailbox)
+                self._mailbox.extend(commands[sent:upto])
+                self._changed.notify_all()
+            sent = upto
 
     async def close(self) -> None:
         """No more mail: ``run`` ends when the mailbox is empty."""

@@ -112,10 +112,10 @@ def row_of(line: str) -> tuple[int, bytes] | None:
         return None
     canonical = _CANONICAL.fullmatch(row[2])
     digits = canonical[1] if canonical else re.split(r"\s{2,}", row[2], maxsplit=1)[0]
-    tokens = digits.split()
-    if any(len(token) % 2 or not _DIGITS.fullmatch(token) for token in tokens):
+    tokens = [_DIGITS.fullmatch(token) for token in digits.split()]
+    if any(token is None or len(token[1]) % 2 for token in tokens):
         return None
-    return int(row[1], 16), bytes.fromhex("".join(tokens))
+    return int(row[1], 16), bytes.fromhex("".join(token[1] for token in tokens if token is not None))
 
 
 def _dumped(text: str) -> bytes | None:

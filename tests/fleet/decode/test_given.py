@@ -144,3 +144,7 @@ def test_more_than_the_bound_is_malformed():
 
 def test_as_much_as_the_bound_is_taken():
     assert len(load("-", io.BytesIO(bytes(SIZE_MAX)))) == SIZE_MAX
+
+
+def test_words_of_a_dump_may_begin_with_0x():
+    assert octets_of(b"00000000: 0x0102 0x0304\n") == b"\1\2\3\4"

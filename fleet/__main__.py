@@ -84,6 +84,8 @@ def _explained(fault: Exception) -> tuple[int, str]:
     from fleet.times import NoTime
     from nodes.spec.layout import Malformed
 
+    while isinstance(fault, ExceptionGroup):  # of a run's tasks; the first one ended the others
+        fault = fault.exceptions[0]
     if isinstance(fault, CorruptLog | Malformed):
         return CORRUPT, str(fault)
     if isinstance(fault, LogError | ScenarioError | NoTime):

@@ -3,8 +3,9 @@
 Unknown keys are refused, and every error names the key, its value and what was expected.
 """
 
+import re
 import tomllib
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,9 +14,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fleet.partition import PARTITIONS_MAX
-from fleet.scenario_errors import ScenarioError, explained
+from fleet.scenario_errors import ScenarioError, explained, shown
 from fleet.script import AnyStep, FaultName, PageName, Seconds, Small, Table
-from fleet.topology import Group, Override, Topology, name_pattern
+from fleet.topology import Group, Override, Topology, name_pattern, shared_name
 from nodes.policy import SwitchChanges, Switches
 from nodes.stack.machine import NS_PER_S
 from nodes.stack.platform import HostShape
@@ -25,6 +26,9 @@ HOSTS_MAX: Final = 1_000_000
 FAULTS_MAX: Final = 20_000_000  # of a run; they are sorted in memory
 FAULTS_PER_HOST: Final = 100  # in all, unless the scenario or the command line says
 DEFAULT_SCENARIO: Final = "storm"
+START_YEARS: Final = range(1970, 3000)  # a log counts from 1970; CPER's clock ends with the year 9999
+_START: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 Count = Annotated[int, Meta(ge=1, le=HOSTS_MAX)]
 Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -78,9 +82,9 @@ class FaultsTable(Table, frozen=True, kw_only=True):
 class Scenario(Table, frozen=True, kw_only=True):
     """A whole scenario."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    name: Annotated[str, Meta(max_length=63)]
     seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 1
-    start: Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] = "2026-01-01T00:00:00Z"
+    start: Annotated[str, Meta(max_length=40)] = "2026-01-01T00:00:00Z"
     duration_s: Annotated[float, Meta(gt=0, le=10 * 366 * 86400)] = 3600.0
     partitions: Annotated[int, Meta(ge=1, le=PARTITIONS_MAX)] = 12
     faults_total: Annotated[int, Meta(ge=0, le=FAULTS_MAX)] | UnsetType = UNSET
@@ -93,11 +97,12 @@ class Scenario(Table, frozen=True, kw_only=True):
 
 def parse(text: str, place: str) -> Scenario:
     """The scenario in ``text``; ``place`` is the file's name in errors. Raises ScenarioError."""
-    if len(text) > SCENARIO_SIZE_MAX:
-        raise ScenarioError(f"{place}: {len(text)} bytes, at most {SCENARIO_SIZE_MAX}")
+    size = len(text.encode(errors="surrogatepass"))
+    if size > SCENARIO_SIZE_MAX:
+        raise ScenarioError(f"{place}: {size} bytes, at most {SCENARIO_SIZE_MAX}")
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
+    except (ValueError, RecursionError) as fault:  # a number of 5,000 digits, 1,000 brackets
         raise ScenarioError(f"{place}: no TOML: {fault}") from None
     try:
         scenario = msgspec.convert(tables, Scenario)
@@ -108,23 +113,34 @@ def parse(text: str, place: str) -> Scenario:
 
 
 def epoch_ns(start: str) -> int:
-    """A scenario's start, ns since 1970; ValueError when there is no such date."""
-    moment = datetime.strptime(start, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    """A scenario's start, ns since 1970; ValueError says what was expected."""
+    if not _START.fullmatch(start):
+        raise ValueError("expected a date like 2026-01-01T00:00:00Z")
+    try:
+        moment = datetime.fromisoformat(start)
+    except ValueError:
+        raise ValueError("expected a date that exists") from None
+    if moment.year not in START_YEARS:
+        raise ValueError(f"expected a year from {START_YEARS[0]} to {START_YEARS[-1]}")
     return int(moment.timestamp()) * NS_PER_S
 
 
 def _check(scenario: Scenario, place: str) -> None:
     """What no single key tells."""
+    if not _NAME.fullmatch(scenario.name):
+        raise ScenarioError(f"{place}: name{shown(scenario.name)}: expected small letters, digits and hyphens")
     try:
         epoch_ns(scenario.start)
-    except ValueError:
-        raise ScenarioError(f'{place}: start = "{scenario.start}": expected a date that exists') from None
+    except ValueError as fault:
+        raise ScenarioError(f"{place}: start{shown(scenario.start)}: {fault}") from None
     for index, table in enumerate(scenario.hosts):
         _check_hosts(table, f"{place}: hosts[{index}]")
     if sum(table.count for table in scenario.hosts) > HOSTS_MAX:
         raise ScenarioError(f"{place}: more than {HOSTS_MAX} hosts in all")
     for index, faults in enumerate(scenario.faults):
         _check_faults(faults, f"{place}: faults[{index}]", scenario.duration_s)
+        if any(faults.name == other.name for other in scenario.faults[:index]):
+            raise ScenarioError(f"{place}: faults[{index}].name{shown(faults.name)}: expected a name of its own")
     for index, step in enumerate(scenario.script):
         if step.at_s > scenario.duration_s:
             raise ScenarioError(
@@ -136,7 +152,7 @@ def _check_hosts(table: HostsTable, where: str) -> None:
     try:
         name_pattern(table.name)
     except ValueError as fault:
-        raise ScenarioError(f'{where}.name = "{table.name}": {fault}') from None
+        raise ScenarioError(f"{where}.name{shown(table.name)}: {fault}") from None
     if table.guests * table.guest_memory_gib >= table.memory_gib:
         raise ScenarioError(
             f"{where}.memory_gib = {table.memory_gib}: expected more than "
@@ -152,8 +168,12 @@ def _check_faults(faults: FaultsTable, where: str, duration_s: float) -> None:
         raise ScenarioError(f"{where}.mix: expected at least one fault with a weight above 0")
     if not faults.met_by.guest + faults.met_by.host:
         raise ScenarioError(f"{where}.met_by: expected a weight above 0")
+    in_row = "dimm" if faults.dimm is not UNSET else "row" if faults.row is not UNSET else ""
+    for key, other in (("page", in_row), ("guest", in_row), ("hosts", "host" if faults.host is not UNSET else "")):
+        if other and getattr(faults, key) not in (UNSET, "*"):
+            raise ScenarioError(f"{where}.{key}: expected only one of {key} and {other}, which both say where")
     end = duration_s if faults.to_s is UNSET else faults.to_s
-    if not faults.from_s < end <= duration_s:
+    if not round(faults.from_s * NS_PER_S) < round(end * NS_PER_S) or end > duration_s:
         raise ScenarioError(
             f"{where}: from_s = {faults.from_s}, to_s = {end}: expected a span within {duration_s} s"
         )
@@ -164,15 +184,21 @@ def load(name: str) -> tuple[str, str]:
     path = Path(name)
     try:
         if path.suffix == ".toml" or path.is_file():
-            return path.read_text(encoding="utf-8"), name
+            return _text_of(path), name
         bundled_path = bundled().get(name)
         if bundled_path is not None:
-            return bundled_path.read_text(encoding="utf-8"), f"{name}.toml"
+            return _text_of(bundled_path), f"{name}.toml"
     except (OSError, UnicodeDecodeError) as fault:
         raise ScenarioError(f"{name}: cannot read: {getattr(fault, 'strerror', None) or fault}") from None
     raise ScenarioError(
         f"{name}: no such file, and no scenario of that name; there are {', '.join(sorted(bundled()))}"
     )
+
+
+def _text_of(path: Path) -> str:
+    """A file's text; of one that is too long no more than shows that it is."""
+    with path.open("rb") as file:
+        return file.read(SCENARIO_SIZE_MAX + 1).decode()
 
 
 def bundled() -> dict[str, Path]:
@@ -201,6 +227,9 @@ def topology_of(scenario: Scenario, *, hosts: int | None = None, guests: int | N
         )
         groups.append(Group(name_pattern(table.name), first, table.count, shape, scenario.switches))
         first += table.count
+    twice = shared_name(groups)
+    if twice:
+        raise ScenarioError(f'hosts: "{twice}" is the name of hosts of two groups; expected names of their own')
     return Topology(groups, [Override(override.hosts, override.switches) for override in scenario.overrides])
 
 

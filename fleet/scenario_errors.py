@@ -4,12 +4,25 @@ import re
 from difflib import get_close_matches
 from typing import Any, Final
 
-from msgspec import inspect
+from msgspec import ValidationError, convert, inspect
 
-_PATH: Final = re.compile(r"^(.*?)(?: - at `(key` in `)?\$?(.*?)`)?$", re.DOTALL)
-_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*)`")
+_PATH: Final = re.compile(r"^(?:(.*) - at `(key` in `)?\$?(.*?)`|(.*))$", re.DOTALL)
+_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*)`", re.DOTALL)
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")  # TOML; another one is shown in quotes
 _MISSING_FIELD: Final = re.compile(r"missing required field `(.*)`")
 _PLACE: Final = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+_SOME_KEY: Final = "..."  # how msgspec names the key of a table whose keys are not declared
+_WORDS: Final = {  # msgspec's names of types, and TOML's
+    "`object`": "a table",
+    "`array`": "an array",
+    "`str`": "a string",
+    "`int`": "an integer",
+    "`float`": "a number",
+    "`bool`": "true or false",
+    "`datetime`": "a date",
+    "`date`": "a date",
+    "`time`": "a time",
+}
 _SHOWN_MAX: Final = 60  # characters of a value in a message
 
 
@@ -21,34 +34,95 @@ def explained(message: str, tables: dict[str, Any], kind: type) -> str:
     """msgspec's message with the key, its value, and the nearest word that would have been right."""
     found = _PATH.match(message)
     assert found is not None, message
-    reason, key_itself, path = found[1], found[2], found[3] or ""
+    reason, key_itself, path = found[1] or found[4] or "", found[2], found[3] or ""
     steps: list[str | int] = [
-        name or (int(number) if number.isdigit() else 0) for name, number in _PLACE.findall(path)
+        name or (number if number == _SOME_KEY else int(number)) for name, number in _PLACE.findall(path)
     ]
-    place = path.removeprefix(".")
+    if _SOME_KEY in steps:
+        steps[steps.index(_SOME_KEY)] = _wrong_key(steps[: steps.index(_SOME_KEY)], tables, kind, message)
     unknown = _UNKNOWN_FIELD.search(reason)
     if unknown:
-        where = f"{place}.{unknown[1]}" if place else unknown[1]
-        return f"{where}: unknown key{_meant(unknown[1], _keys_at(steps, tables, kind))}"
+        return f"{_place([*steps, unknown[1]])}: unknown key{_meant(unknown[1], _keys_at(steps, tables, kind))}"
     missing = _MISSING_FIELD.search(reason)
     if missing:
-        return f"{place}{'.' if place else ''}{missing[1]}: missing, and it has no default"
+        return f"{_place([*steps, missing[1]])}: missing, and it has no default"
+    return _wrong_value(reason.removeprefix("Invalid enum value ").strip(), steps, tables, kind, bool(key_itself))
+
+
+def _wrong_value(
+    reason: str,
+    steps: list[str | int],
+    tables: dict[str, Any],
+    kind: type,
+    key_itself: bool,  # noqa: FBT001
+) -> str:
     value = _value_at(steps, tables)
     choices = _choices_at(steps, tables, kind)
-    reason = reason.removeprefix("Invalid enum value ").strip()
-    if key_itself and isinstance(value, dict):
+    if key_itself:
         wrong = next((key for key in value if key not in choices), "")
-        return f"{place}.{wrong}: unknown{_meant(wrong, choices)}"
-    expected = f"expected one of {', '.join(choices)}" if choices else reason[:1].lower() + reason[1:]
-    meant = _meant(value, choices) if isinstance(value, str) else ""
-    return f"{place or 'the file'}{_shown(value)}: {expected}{meant}"
+        meant = _meant(wrong, choices) or f"; expected one of {', '.join(choices)}"
+        return f"{_place([*steps, wrong])}: unknown{meant}"
+    place = f"{_place(steps) or 'the file'}{shown(value)}"
+    if not choices or isinstance(value, dict | list):
+        return f"{place}: {_in_words(reason)}"
+    if not isinstance(value, str):
+        return f"{place}: expected text, one of {', '.join(_quoted(choice) for choice in choices)}"
+    return f"{place}: expected one of {', '.join(choices)}{_meant(value, choices)}"
 
 
-def _shown(value: object) -> str:
+def _in_words(reason: str) -> str:
+    for name, word in _WORDS.items():
+        reason = reason.replace(name, word)
+    return f"{reason[:1].lower()}{reason[1:]}"
+
+
+def _wrong_key(steps: list[str | int], tables: dict[str, Any], kind: type, message: str) -> str:
+    """The key whose value msgspec means: alone in its table it gives the same message."""
+    for key, value in _value_at(steps, tables).items():
+        try:
+            convert(_with(tables, steps, {key: value}), kind)
+        except ValidationError as fault:
+            if str(fault) == message:
+                return str(key)
+    return _SOME_KEY
+
+
+def _with(tables: Any, steps: list[str | int], table: dict[str, Any]) -> Any:
+    """The tables with another one in the place of one."""
+    if not steps:
+        return table
+    changed = _with(tables[steps[0]], steps[1:], table)
+    if isinstance(tables, list):
+        return [changed if index == steps[0] else item for index, item in enumerate(tables)]
+    return tables | {steps[0]: changed}
+
+
+def _place(steps: list[str | int]) -> str:
+    place = ""
+    for step in steps:
+        if isinstance(step, int):
+            place += f"[{step}]"
+        else:
+            key = step if _BARE_KEY.fullmatch(step) else _quoted(step)
+            place += f".{key}" if place else key
+    return place
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a scenario, on one line; a table or an array says nothing."""
     if isinstance(value, dict | list):
         return ""
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return f" = {text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + '...'}"
+    return f" = {_quoted(value) if isinstance(value, str) else _cut(str(value))}"
+
+
+def _quoted(text: str) -> str:
+    """Text on one line."""
+    seen = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return f'"{_cut(seen)}"'
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "..."
 
 
 def _meant(word: str, words: list[str]) -> str:

@@ -13,7 +13,8 @@ from nodes.actor import Home
 from nodes.policy import SwitchChanges, Switches
 from nodes.stack.platform import HostShape, Platform, platform_of
 
-_NUMBER: Final = re.compile(r"\{(?::0(\d+)d)?\}")
+_NUMBER: Final = re.compile(r"\{(?::0([0-9]+)d)?\}")
+DIGITS_MAX: Final = 20  # of the number in a name; a wider place for it is refused
 
 
 class NamePattern(NamedTuple):
@@ -32,7 +33,7 @@ class NamePattern(NamedTuple):
         if not (name.startswith(self.before) and name.endswith(self.after)):
             return -1
         digits = name[len(self.before) : len(name) - len(self.after)]
-        if not digits.isascii() or not digits.isdigit():
+        if not digits.isascii() or not digits.isdigit() or len(digits) > DIGITS_MAX:
             return -1
         number = int(digits)
         return number if self.name(number) == name else -1
@@ -42,9 +43,32 @@ def name_pattern(text: str) -> NamePattern:
     """The pattern in ``text``; ValueError unless it has exactly one place for the number."""
     found = list(_NUMBER.finditer(text))
     if len(found) != 1 or "{" in _NUMBER.sub("", text) or "}" in _NUMBER.sub("", text):
-        raise ValueError("needs exactly one {} or {:04d} for the number")
+        raise ValueError("expected exactly one {} or {:04d} for the number")
     place = found[0]
+    if len(place[1] or "") > 2 or int(place[1] or 0) > DIGITS_MAX:
+        raise ValueError(f"expected at most {DIGITS_MAX} digits")
     return NamePattern(text[: place.start()], int(place[1] or 0), text[place.end() :])
+
+
+def shared_name(groups: "Sequence[Group]") -> str:
+    """A name that hosts of two groups have; empty when there is none."""
+    for index, one in enumerate(groups):
+        for other in groups[:index]:
+            small, large = sorted((one, other), key=lambda group: group.size)
+            if not _may_meet(one.pattern, other.pattern):
+                continue
+            for number in range(small.size):
+                name = small.pattern.name(number)
+                if 0 <= large.pattern.number(name) < large.size:
+                    return name
+    return ""
+
+
+def _may_meet(one: NamePattern, other: NamePattern) -> bool:
+    """Whether the fixed parts of two patterns can stand in one name."""
+    return (one.before.startswith(other.before) or other.before.startswith(one.before)) and (
+        one.after.endswith(other.after) or other.after.endswith(one.after)
+    )
 
 
 class Group(NamedTuple):

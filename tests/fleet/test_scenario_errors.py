@@ -1,0 +1,201 @@
+"""Whatever is wrong with a scenario is one line: its key, its value, what was expected, what it may have meant."""
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fleet.manifest import Options
+from fleet.plan import Plan
+from fleet.scenario import FaultsTable, HostsTable, MetByTable, OverrideTable, Scenario, parse
+from fleet.scenario_errors import ScenarioError
+from fleet.script import InjectStep, SetPeStep
+from nodes.policy import Switches
+
+HOSTS = "[[hosts]]\n"
+FAULTS = HOSTS + '[[faults]]\nname = "some"\nmix = { memory-ce = 1 }\n'
+STEP = HOSTS + '[[script]]\nat_s = 1.0\ndo = "inject"\nfault = "memory-ce"\n'
+FAULT_NAMES = "expected one of memory-ce, memory-de, memory-ueo"
+STEPS = "expected one of inject, read, scrub, set-guest"
+MIX = HOSTS + "[[faults]]\nname = 'a'\nmix = "
+AT = HOSTS + "[[script]]\nat_s = 1.0\ndo = "
+OVERRIDE = HOSTS + "[[overrides]]\nhosts = '*'\nswitches = "
+
+
+WRONG = {  # what stands behind name = "x" -> what is said of it
+    HOSTS + "[host]": 'host: unknown key; did you mean "hosts"?',
+    HOSTS + "cuont = 3": 'hosts[0].cuont: unknown key; did you mean "count"?',
+    HOSTS + '"a`b - at `$.x`" = 3': 'hosts[0]."a`b - at `$.x`": unknown key',
+    HOSTS + '"two\\nlines" = 3': 'hosts[0]."two\\nlines": unknown key',
+    HOSTS + f'"{"k" * 99}" = 3': f'hosts[0]."{"k" * 57}...": unknown key',
+    "": "hosts: missing, and it has no default",
+    "hosts = []": "hosts: expected an array of length >= 1",
+    "hosts = 3": "hosts = 3: expected an array, got an integer",
+    "[hosts]\ncount = 1": "hosts: expected an array, got a table",
+    HOSTS + "count = 0": "hosts[0].count = 0: expected an integer >= 1",
+    HOSTS + "count = 1000001": "hosts[0].count = 1000001: expected an integer <= 1000000",
+    HOSTS + 'count = "three"': 'hosts[0].count = "three": expected an integer, got a string',
+    HOSTS + "count = true": "hosts[0].count = True: expected an integer, got true or false",
+    HOSTS + "count = [1]": "hosts[0].count: expected an integer, got an array",
+    HOSTS + "count = 2026-01-01": "hosts[0].count = 2026-01-01: expected an integer, got a date",
+    HOSTS + "guests = 65": "hosts[0].guests = 65: expected an integer <= 64",
+    HOSTS + "guests = 16": "hosts[0].memory_gib = 64: expected more than 16 guests of 4 GiB take",
+    HOSTS + "sockets = 3": "hosts[0].sockets = 3: expected a power of two",
+    HOSTS + "channels = 6": "hosts[0].channels = 6: expected a power of two",
+    HOSTS + 'name = "node"': 'hosts[0].name = "node": expected exactly one {} or {:04d} for the number',
+    HOSTS + 'name = "a{}b{}"': 'hosts[0].name = "a{}b{}": expected exactly one {}',
+    HOSTS + 'name = "{:021d}"': 'hosts[0].name = "{:021d}": expected at most 20 digits',
+    HOSTS + 'name = "{:099999999999d}"': 'hosts[0].name = "{:099999999999d}": expected at most 20 digits',
+    HOSTS + f'name = "{"n" * 65}"': f'hosts[0].name = "{"n" * 57}...": expected a string of length <= 64',
+    HOSTS + "count = 999999\n[[hosts]]\nname = 'b{}'\ncount = 2": "more than 1000000 hosts in all",
+    HOSTS + HOSTS: 'hosts: "host-0000" is the name of hosts of two groups',
+    "seed = -1\n" + HOSTS: "seed = -1: expected an integer >= 0",
+    "seed = 1.5\n" + HOSTS: "seed = 1.5: expected an integer, got a number",
+    f"seed = {1 << 63}\n" + HOSTS: f"seed = {1 << 63}: expected an integer <= {(1 << 63) - 1}",
+    "partitions = 0\n" + HOSTS: "partitions = 0: expected an integer >= 1",
+    "partitions = 257\n" + HOSTS: "partitions = 257: expected an integer <= 256",
+    "duration_s = 0\n" + HOSTS: "duration_s = 0: expected a number > 0",
+    "duration_s = nan\n" + HOSTS: "duration_s = nan: expected a number > 0",
+    "duration_s = inf\n" + HOSTS: "duration_s = inf: expected a number <= 316224000",
+    "faults_total = 20000001\n" + HOSTS: "faults_total = 20000001: expected an integer <= 20000000",
+    'start = "today"\n' + HOSTS: 'start = "today": expected a date like 2026-01-01T00:00:00Z',
+    'start = "2026-02-30T00:00:00Z"\n' + HOSTS: 'start = "2026-02-30T00:00:00Z": expected a date that exists',
+    'start = "1969-12-31T23:59:59Z"\n' + HOSTS: "expected a year from 1970 to 2999",
+    'start = "9999-12-31T23:59:59Z"\n' + HOSTS: "expected a year from 1970 to 2999",
+    "start = 2026-01-01T00:00:00Z\n" + HOSTS: "start = 2026-01-01 00:00:00+00:00: expected a string",
+    HOSTS + '[switches]\nkernl = "6.1"': 'switches.kernl: unknown key; did you mean "kernel"?',
+    HOSTS + '[switches]\nkernel = "6.2"': 'switches.kernel = "6.2": expected one of 6.12, 6.1, 6.19; did you mean',
+    HOSTS + "[switches]\nkernel = 6.1": 'switches.kernel = 6.1: expected text, one of "6.12", "6.1", "6.19"',
+    HOSTS + "[switches]\nce_threshold = 0": "switches.ce_threshold = 0: expected an integer >= 1",
+    HOSTS + "[switches]\npanic_on_oops = 1": "switches.panic_on_oops = 1: expected true or false, got an integer",
+    HOSTS + '[[overrides]]\nhosts = "*"': "overrides[0].switches: missing, and it has no default",
+    OVERRIDE + '{ qemu = "8" }': 'overrides[0].switches.qemu = "8": expected one of 11',
+    OVERRIDE + '{ qmu = "8" }': 'switches.qmu: unknown key; did you mean "qemu"?',
+    HOSTS + "[[overrides]]\nhosts = 3\nswitches = {}": "overrides[0].hosts = 3: expected a string, got an integer",
+    HOSTS + "[[faults]]\nname = 'a'": "faults[0].mix: missing, and it has no default",
+    MIX + "{}": "faults[0].mix: expected at least one fault with a weight above 0",
+    MIX + "[1]": "faults[0].mix: expected a table, got an array",
+    FAULTS + "share = 0": "faults[0].share = 0: expected an integer >= 1",
+    HOSTS
+    + "[[faults]]\nname = 'a'\nmix = { memory-cee = 1 }": 'mix.memory-cee: unknown; did you mean "memory-ce"?',
+    MIX + "{ 'x\\ny' = 1 }": 'faults[0].mix."x\\ny": unknown; ' + FAULT_NAMES,
+    HOSTS
+    + "[[faults]]\nname = 'a'\nmix = { memory-ce = 1, bus-ce = -1 }\n[[script]]": "mix.bus-ce = -1: expected an integer >= 0",
+    HOSTS
+    + "[[faults]]\nname = 'a'\nmix = { bus-ce = 'x' }": 'mix.bus-ce = "x": expected an integer, got a string',
+    FAULTS
+    + "[[faults]]\nname = 'some'\nmix = { bus-ce = 1 }": 'faults[1].name = "some": expected a name of its own',
+    FAULTS + "met_by = { gest = 1 }": 'faults[0].met_by.gest: unknown key; did you mean "guest"?',
+    FAULTS + "met_by = { guest = 0 }": "faults[0].met_by: expected a weight above 0",
+    FAULTS + "page = 'pined'": 'faults[0].page = "pined": expected one of kernel, page-cache-clean',
+    FAULTS + "page = 'huge'\ndimm = 1": "faults[0].page: expected only one of page and dimm",
+    FAULTS + "guest = 1\nrow = 1": "faults[0].guest: expected only one of guest and row",
+    FAULTS + "hosts = 'a*'\nhost = 1": "faults[0].hosts: expected only one of hosts and host",
+    FAULTS + "hosts = 'rack-*'": 'faults[0].hosts = "rack-*": expected a pattern that a host matches',
+    FAULTS + "to_s = 3601.0": "faults[0]: from_s = 0.0, to_s = 3601.0: expected a span within 3600.0 s",
+    FAULTS + "from_s = 5.0\nto_s = 5.0": "faults[0]: from_s = 5.0, to_s = 5.0: expected a span",
+    FAULTS + "from_s = 1.0\nto_s = 1.0000000000002": "from_s = 1.0, to_s = 1.0000000000002: expected a span",
+    FAULTS + "from_s = nan": "faults[0].from_s = nan: expected a number >= 0",
+    HOSTS + "[[script]]\nat_s = 1.0": "script[0].do: missing, and it has no default",
+    HOSTS + "[[script]]\nat_s = 1.0\ndo = 'injct'": f'script[0].do = "injct": {STEPS}',
+    AT + "3": 'script[0].do = 3: expected text, one of "inject", "read"',
+    HOSTS + "[[script]]\ndo = 'inject'\nfault = 'bus-uc'": "script[0].at_s: missing, and it has no default",
+    AT + "'inject'": "script[0].fault: missing, and it has no default",
+    STEP + "gest = 1": 'script[0].gest: unknown key; did you mean "guest"?',
+    STEP + "el = 3": "script[0].el = 3: expected an integer <= 2",
+    STEP + "address = '0x10'": 'script[0].address = "0x10": expected an integer, got a string',
+    STEP + "[[script]]\nat_s = 1.0\ndo = 'inject'\nfault = 'memory-c'": f'fault = "memory-c": {FAULT_NAMES}',
+    HOSTS + "[[script]]\nat_s = 3600.5\ndo = 'reset-host'": "at_s = 3600.5: expected at most duration_s = 3600.0",
+    HOSTS + "[[script]]\nat_s = nan\ndo = 'reset-host'": "script[0].at_s = nan: expected a number >= 0",
+    AT + "'change-policy'\nswitches = { tfa = 'x' }": 'script[0].switches.tfa = "x": expected one of',
+    AT + "'injct' # did you mean": 'did you mean "inject"?',
+    "faults_total = 5\n" + HOSTS: "5 faults in all, but there is no [[faults]] table to draw them from",
+    "faults_total = 0\n" + STEP: "0 faults in all, but the script alone injects 1",
+}
+
+
+def refused(text):
+    with pytest.raises(ScenarioError) as fault:
+        Plan(parse(text, "file.toml"), Options())
+    return str(fault.value)
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG.items(), ids=WRONG.values())
+def test_what_is_wrong_is_said_on_one_line(text, said):
+    line = refused('name = "x"\n' + text)
+
+    assert said in line
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("name", ["", "Storm", "a b", "-a", "a\\n", "ä", "a" * 64])
+def test_a_name_is_one_that_a_folder_and_a_topic_can_have(name):
+    assert refused(f'name = "{name}"\n[[hosts]]').startswith("file.toml: name = ")
+
+
+BROKEN = {
+    "name": "no TOML",
+    "a = [" * 2: "no TOML",
+    "a = " + "[" * 100_000: "no TOML: maximum recursion depth",
+    "a = " + "9" * 5000: "no TOML: Exceeds the limit",
+    'a = 1\n"a" = 2': "no TOML: Cannot overwrite",
+    "a = 2026-13-01": "no TOML",
+    "a = '\x00'": "no TOML",
+    "#" * 4_194_305: "4194305 bytes, at most 4194304",
+    "#" + "ä" * 2_097_152: "4194305 bytes, at most 4194304",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), BROKEN.items(), ids=[text[:12] for text in BROKEN])
+def test_what_is_no_toml_is_said(text, said):
+    assert refused(text).startswith(f"file.toml: {said}")
+
+
+TABLES = (Scenario, HostsTable, OverrideTable, FaultsTable, MetByTable, Switches, InjectStep, SetPeStep)
+KEYS = sorted({field.name for kind in TABLES for field in msgspec.structs.fields(kind)} | {"do", "memory-ce"})
+words = st.sampled_from(["inject", "reset-host", "change-policy", "memory-ce", "6.1", "host-{}", "*", "x"])
+values = st.recursive(
+    st.integers(-3, 99) | st.booleans() | st.floats(width=16) | words | st.just(1 << 80) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+junk = st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), values, max_size=6)
+
+
+def as_toml(value):
+    """A value as TOML has it, tables inline."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{_key(key)} = {as_toml(inner)}" for key, inner in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(as_toml(inner) for inner in value) + "]"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return _key(value)
+        case _:
+            return str(value)
+
+
+def _key(text):
+    return '"' + "".join(f"\\U{ord(letter):08x}" for letter in text) + '"'
+
+
+@given(junk, st.sampled_from(["", 'name = "x"\n', 'name = "x"\nhosts = [{}]\n']))
+@example({"switches": {"kernel": [1]}}, 'name = "x"\nhosts = [{}]\n')
+def test_any_toml_is_a_scenario_or_refused_on_one_line(tables, first):
+    text = first + "".join(f"{_key(key)} = {as_toml(value)}\n" for key, value in tables.items())
+    try:
+        plan = Plan(parse(text, "file.toml"), Options(faults=0))
+    except ScenarioError as fault:
+        assert str(fault).isprintable()  # noqa: PT017 (both ways out are checked)
+    else:
+        assert plan.roster.count
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_scenario_or_refused(text):
+    try:
+        parse(text, "file.toml")
+    except ScenarioError as fault:
+        assert str(fault).startswith("file.toml: ")  # noqa: PT017 (both ways out are checked)

@@ -76,15 +76,13 @@ WRONG = {  # what stands behind name = "x" -> what is said of it
     MIX + "{}": "faults[0].mix: expected at least one fault with a weight above 0",
     MIX + "[1]": "faults[0].mix: expected a table, got an array",
     FAULTS + "share = 0": "faults[0].share = 0: expected an integer >= 1",
-    HOSTS
-    + "[[faults]]\nname = 'a'\nmix = { memory-cee = 1 }": 'mix.memory-cee: unknown; did you mean "memory-ce"?',
+    MIX + "{ memory-cee = 1 }": 'mix.memory-cee: unknown; did you mean "memory-ce"?',
     MIX + "{ 'x\\ny' = 1 }": 'faults[0].mix."x\\ny": unknown; ' + FAULT_NAMES,
-    HOSTS
-    + "[[faults]]\nname = 'a'\nmix = { memory-ce = 1, bus-ce = -1 }\n[[script]]": "mix.bus-ce = -1: expected an integer >= 0",
-    HOSTS
-    + "[[faults]]\nname = 'a'\nmix = { bus-ce = 'x' }": 'mix.bus-ce = "x": expected an integer, got a string',
+    MIX + "{ memory-ce = 1, bus-ce = -1 }\n[[script]]": "mix.bus-ce = -1: expected an integer >= 0",
+    MIX + "{ bus-ce = 'x' }": 'mix.bus-ce = "x": expected an integer, got a string',
     FAULTS
-    + "[[faults]]\nname = 'some'\nmix = { bus-ce = 1 }": 'faults[1].name = "some": expected a name of its own',
+    + MIX[len(HOSTS) :].replace("'a'", "'some'")
+    + "{ bus-ce = 1 }": 'faults[1].name = "some": expected a name of its own',
     FAULTS + "met_by = { gest = 1 }": 'faults[0].met_by.gest: unknown key; did you mean "guest"?',
     FAULTS + "met_by = { guest = 0 }": "faults[0].met_by: expected a weight above 0",
     FAULTS + "page = 'pined'": 'faults[0].page = "pined": expected one of kernel, page-cache-clean',

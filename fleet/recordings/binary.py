@@ -18,7 +18,6 @@ from nodes.spec.layout import Malformed
 from nodes.spec.status_block import HEAD_SIZE, DataEntry, EntryValid, block_length
 
 _NOT_ZERO: Final = re.compile(rb"[^\0]")
-_ALIGNMENT: Final = 4  # bytes, of what follows a stretch of zeros
 _OTHER_FORMATS: Final = {
     b"\x1f\x8b": "compressed with gzip: gunzip it first",
     b"\x28\xb5\x2f\xfd": "compressed with zstd: unzstd it first",
@@ -70,9 +69,9 @@ def read_binary(name: str, content: bytes) -> list[Found]:
 
 
 def _next(content: bytes, at: int) -> int:
-    """Where something begins that is no zero, on a multiple of four bytes from ``at``."""
+    """Where something begins: the first byte of a signature, or of a block status, is no zero."""
     found = _NOT_ZERO.search(content, at)
-    return len(content) if found is None else found.start() - (found.start() - at) % _ALIGNMENT
+    return len(content) if found is None else found.start()
 
 
 def _one(name: str, content: bytes, at: int, before: int) -> Found:
@@ -83,7 +82,8 @@ def _one(name: str, content: bytes, at: int, before: int) -> Found:
         raise Malformed(
             name,
             fault.offset,
-            f"{fault.reason}; expected a status block or a CPER record ({before} before it in this file)",
+            f"{fault.reason}; expected a status block or a CPER record, after {before} of them; "
+            "nothing of the file was put through",
         ) from None
 
 

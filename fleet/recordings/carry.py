@@ -7,8 +7,8 @@ from fleet import __version__
 from fleet.console import carry_out
 from fleet.log.files import FileLog
 from fleet.manifest import IMPORT, Manifest, Options
-from fleet.recordings.compare import Comparison, compare
-from fleet.recordings.model import RecordedError, RecordedHost, Recording
+from fleet.recordings.compare import Compared, compare
+from fleet.recordings.model import RecordedHost, Recording
 from fleet.recordings.outcomes import Modelled, outcomes_of
 from fleet.recordings.plan import NAME, ImportPlan
 from fleet.recordings.report import Imported
@@ -34,7 +34,11 @@ def carry(recordings: Sequence[Recording], out: Path) -> Imported:
     return Imported(recordings, compared, summary, str(out), seconds)
 
 
-def _compared(host: RecordedHost, modelled: Sequence[Modelled]) -> list[tuple[RecordedError, Comparison]]:
-    """Every error with its comparison; one that was not put through has no counterpart."""
+def _compared(host: RecordedHost, modelled: Sequence[Modelled]) -> list[Compared]:
+    """Every error on both sides; nothing came of one that was not put through."""
     came = iter(modelled)
-    return [(error, compare(error, Modelled() if error.skipped else next(came))) for error in host.errors]
+    compared = []
+    for error in host.errors:
+        model = Modelled() if error.skipped else next(came)
+        compared.append(Compared(error, model, compare(error, model)))
+    return compared

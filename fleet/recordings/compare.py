@@ -20,6 +20,8 @@ from nodes.policy import Kernel
 from nodes.spec.layout import Malformed
 
 _MATCHED_MAX: Final = 600  # lines of a record that are matched by content; longer ones are compared one by one
+CUT: Final = "cut off in the recording"
+_ALIKE: Final = "character for character"
 BLANKS: Final = "blanks were lost in the recording"
 _DIMM: Final = "DIMM location: "
 _LIMITED: Final = "the model's kernel does not print it again so soon (identical within 10 s, or two in 5 s)"
@@ -65,6 +67,14 @@ class Comparison(NamedTuple):
         return next(v for v in (Verdict.DIFFERS, Verdict.SAME, Verdict.NOT_RECORDED) if v in verdicts)
 
 
+class Compared(NamedTuple):
+    """One error on both sides."""
+
+    error: RecordedError
+    modelled: Modelled
+    comparison: Comparison
+
+
 def compare(error: RecordedError, modelled: Modelled) -> Comparison:
     """How what is recorded of an error compares with what came of it in the model."""
     if error.skipped:
@@ -92,17 +102,21 @@ def _printed(error: RecordedError, modelled: Modelled) -> Aspect:
         return Aspect(Verdict.DIFFERS, f"the model's kernel refuses the block: {fault}")
     differences = tuple(line_differences(error, lines))
     counting = sum(difference.counts for difference in differences)
-    said = _said(error, len(differences) - counting, counting)
+    said = _said(error, differences)
     if not modelled.printed:
         return Aspect(Verdict.DIFFERS, f"{said}; {_LIMITED}", differences)
     return Aspect(Verdict.DIFFERS if counting else Verdict.SAME, said, differences)
 
 
-def _said(error: RecordedError, forms: int, counting: int) -> str:
-    whole = f"{len(error.lines)} lines" + (", as far as they go" if error.cut else "")
+def _said(error: RecordedError, differences: Sequence[LineDifference]) -> str:
+    counting = sum(difference.counts for difference in differences)
+    cut = sum(difference.why == CUT for difference in differences)
+    forms = len(differences) - counting - cut
     parts = [f"{counting} differ"] if counting else []
     parts += [f"{forms} in another form"] if forms else []
-    return f"{whole}: {', '.join(parts)}" if parts else f"{whole}, character for character"
+    parts += [f"{cut} more in the model, behind the cut"] if cut else []
+    whole = f"{len(error.lines)} lines"
+    return f"{whole}: {', '.join(parts)}" if counting or forms else ", ".join((whole, _ALIKE, *parts))
 
 
 def line_differences(error: RecordedError, modelled: Sequence[str]) -> list[LineDifference]:
@@ -139,7 +153,7 @@ def _pairs(error: RecordedError, recorded: Sequence[TextLine], modelled: Sequenc
 def _difference(error: RecordedError, line: TextLine | None, text: str | None) -> LineDifference | None:
     number, recorded = (0, None) if line is None else (line.number, line.text)
     if recorded is None:
-        why = "cut off in the recording" if error.cut else "not in the recording"
+        why = CUT if error.cut else "not in the recording"
         return LineDifference(0, None, text, why, counts=not error.cut)
     if text is None:
         why = "not printed by the model"
@@ -169,6 +183,13 @@ def _severity(error: RecordedError, modelled: Modelled) -> Aspect:
     if error.kind is ErrorKind.SERROR:
         return Aspect(Verdict.NOT_RECORDED, "an SError has none")
     recorded = severity_name(error.severity)
+    if not _told_by_kernel(error):
+        read = (
+            ""
+            if modelled.severity == NOT_READ
+            else f"; the model's kernel read {severity_name(modelled.severity)}"
+        )
+        return Aspect(Verdict.NOT_RECORDED, f"only bytes, of severity {recorded}, are recorded{read}")
     if modelled.severity == NOT_READ:
         return Aspect(Verdict.DIFFERS, f"{recorded}; the model's kernel read no record")
     read = severity_name(modelled.severity)
@@ -191,14 +212,21 @@ def _outcome(error: RecordedError, modelled: Modelled) -> Aspect:
 
 def _without_outcome(error: RecordedError, model: list[Outcome], said: str) -> Aspect:
     """No line says what the kernel did: then it logged the error, if the recording goes on at all."""
-    went_on = not error.in_bytes and error.host.last_line > error.last
-    corrected = severity_name(error.severity) in {"corrected", "info"} and bool(error.lines)
+    if not _told_by_kernel(error):
+        return Aspect(Verdict.NOT_RECORDED, f"only bytes are recorded; {said}")
+    went_on = error.host.last_line > error.last
+    corrected = severity_name(error.severity) in {"corrected", "info"}
     if not (went_on or corrected):
         return Aspect(Verdict.NOT_RECORDED, f"the recording ends with the record; {said}")
     recorded = "no further action" if corrected else "nothing further"
     if model:
         return Aspect(Verdict.DIFFERS, f"recorded: {recorded}; {said}")
     return Aspect(Verdict.SAME, f"recorded: {recorded}; {said}")
+
+
+def _told_by_kernel(error: RecordedError) -> bool:
+    """Whether a kernel's lines are recorded, and not only what firmware wrote."""
+    return bool(error.lines) or error.kind is ErrorKind.EDAC
 
 
 def _agrees(recorded: Outcome, modelled: Outcome) -> bool:

@@ -18,12 +18,14 @@ from fleet.scenario import epoch_ns, parse, topology_of
 from fleet.scenario_errors import ScenarioError
 from nodes.events import NO_GUEST
 from nodes.events import commands as c
+from nodes.spec.severity import GhesSeverity, ghes_severity
 from nodes.stack.machine import NS_PER_S
 
 NAME: Final = "import"
 START: Final = "2026-01-01T00:00:00Z"  # a recording's own date is often missing: times are from the first line
 SPACING_NS: Final = 1_000_000  # between two errors of a host, at least: what follows from one is over by then
 UNTIMED_NS: Final = NS_PER_S  # between two errors of a host that says no times
+AFTER_PANIC_NS: Final = 60 * NS_PER_S  # at least, from a panic to the next error: by then the host has booted
 PARTITIONS_MAX: Final = 12
 CLOCKS_MAX: Final = 100_000  # advances of the clock in a partition; over a longer time they come less often
 PES_MIN: Final = 16
@@ -117,13 +119,25 @@ def _name(hosts: Sequence[RecordedHost]) -> None:
 
 
 def _set_times(host: RecordedHost) -> None:
-    """When each error is put through: as recorded, never before the one before it."""
-    at_ns = -SPACING_NS
-    for number, error in enumerate(_presented(host)):
-        recorded = error.time_ns
-        if recorded is None:
-            recorded = at_ns + UNTIMED_NS if number else 0
-        at_ns = error.at_ns = max(recorded, at_ns + SPACING_NS)
+    """When each error is put through: as recorded, but never before the one before it is over.
+
+    What has to wait for a reboot puts off everything behind it.
+    """
+    before: RecordedError | None = None
+    late_ns = 0
+    for error in _presented(host):
+        earliest = 0 if before is None else before.at_ns + (AFTER_PANIC_NS if _panics(before) else SPACING_NS)
+        if error.time_ns is None:
+            error.at_ns = max(earliest, 0 if before is None else before.at_ns + UNTIMED_NS)
+        else:
+            error.at_ns = max(earliest, error.time_ns + late_ns)
+            late_ns = error.at_ns - error.time_ns
+        before = error
+
+
+def _panics(error: RecordedError) -> bool:
+    """Whether the recorded kernel was down after an error, and had to boot before the next one."""
+    return error.kind is ErrorKind.SERROR or ghes_severity(error.severity) is GhesSeverity.PANIC
 
 
 def _scenario(hosts: Sequence[RecordedHost], last_ns: int) -> str:

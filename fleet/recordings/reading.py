@@ -25,12 +25,15 @@ STANDARD_INPUT: Final = "standard-input"
 
 
 def load(path: str, file: IO[bytes]) -> Recording:
-    """The recording in an open file; ``path`` is named without its folders."""
+    """The recording in an open file; it is named without its folders, unless something is wrong with it."""
     name = STANDARD_INPUT if path == "-" else PurePath(path).name
     content = file.read(FILE_SIZE_MAX + 1)
     if len(content) > FILE_SIZE_MAX:
         raise Malformed(path, FILE_SIZE_MAX, f"more than {FILE_SIZE_MAX} bytes: split the file")
-    return read(name, content)
+    try:
+        return read(name, content)
+    except Malformed as fault:
+        raise Malformed(name if path == "-" else path, fault.offset, fault.reason) from None
 
 
 def read(name: str, content: bytes) -> Recording:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from fleet.manifest import Summary
-from fleet.recordings.compare import BLANKS, Aspect, Comparison, Verdict
+from fleet.recordings.compare import BLANKS, Aspect, Compared, Comparison, Verdict
 from fleet.recordings.model import ErrorKind, RecordedError, RecordedHost, Recording, TextLine
+from fleet.recordings.outcomes import NOT_READ, Modelled
 from nodes.linux.dmesg import severity_name
 from nodes.spec.guid import guid_text
 from nodes.spec.sections import section_name
@@ -33,7 +34,7 @@ class Imported(NamedTuple):
     """Everything that an import came to."""
 
     recordings: Sequence[Recording]
-    compared: dict[str, list[tuple[RecordedError, Comparison]]]  # by simulated host
+    compared: dict[str, list[Compared]]  # by simulated host
     summary: Summary
     out: str
     seconds: float
@@ -43,27 +44,29 @@ def lines_of(imported: Imported) -> Iterator[str]:
     """The report for people."""
     for recording in imported.recordings:
         yield from _recording_lines(recording)
-    shown = 0
+    told = 0
     for recording in imported.recordings:
-        for error, comparison in _errors(imported, recording):
-            if shown < ERRORS_MAX:
+        for compared in _errors(imported, recording):
+            if told < ERRORS_MAX:
                 yield ""
-                yield from _error_lines(error, comparison)
-            shown += 1
-    if shown > ERRORS_MAX:
-        yield f"\n... and {shown - ERRORS_MAX:,} further errors (--json has them)"
+                yield from _error_lines(compared.error, compared.comparison)
+            told += 1
+    if told > ERRORS_MAX:
+        yield f"\n... and {told - ERRORS_MAX:,} further errors (--json has them)"
     yield ""
     yield from _table(imported)
     yield ""
-    yield f"not printed by Linux, so not known of what was read from text: {NOT_PRINTED}"
-    yield ""
+    if any(compared.error.lines for pairs in imported.compared.values() for compared in pairs):
+        yield f"not printed by Linux, so not known of what was read from text: {NOT_PRINTED}"
+        yield ""
     yield f"log     {imported.out}"
     yield f"digest  {imported.summary.digest}"
 
 
-def _errors(imported: Imported, recording: Recording) -> Iterator[tuple[RecordedError, Comparison]]:
-    found = [pair for host in recording.hosts for pair in imported.compared[host.name]]
-    yield from sorted(found, key=lambda pair: pair[0].first)
+def _errors(imported: Imported, recording: Recording) -> list[Compared]:
+    """The errors of a recording, in its order."""
+    found = [compared for host in recording.hosts for compared in imported.compared[host.name]]
+    return sorted(found, key=lambda compared: compared.error.first)
 
 
 def _recording_lines(recording: Recording) -> Iterator[str]:
@@ -163,7 +166,7 @@ def _table(imported: Imported) -> Iterator[str]:
 
 
 def _row(imported: Imported, recording: Recording, host: RecordedHost) -> tuple[str, ...]:
-    verdicts = Counter(comparison.verdict for _, comparison in imported.compared[host.name])
+    verdicts = Counter(compared.comparison.verdict for compared in imported.compared[host.name])
     counts = (
         host.line_count,
         host.understood,
@@ -196,7 +199,7 @@ def as_object(imported: Imported) -> dict[str, Any]:
 
 
 def _verdicts(imported: Imported) -> Counter[Verdict]:
-    return Counter(comparison.verdict for pairs in imported.compared.values() for _, comparison in pairs)
+    return Counter(compared.comparison.verdict for pairs in imported.compared.values() for compared in pairs)
 
 
 def _recording_object(imported: Imported, recording: Recording) -> dict[str, Any]:
@@ -210,7 +213,7 @@ def _recording_object(imported: Imported, recording: Recording) -> dict[str, Any
         "lines_not_understood": [_line_object(line) for line in recording.not_understood],
         "lines_about_something_else": recording.other,
         "hosts": [_host_object(host) for host in recording.hosts],
-        "errors": [_error_object(error, comparison) for error, comparison in _errors(imported, recording)],
+        "errors": [_error_object(*compared) for compared in _errors(imported, recording)],
     }
 
 
@@ -230,7 +233,7 @@ def _host_object(host: RecordedHost) -> dict[str, Any]:
     }
 
 
-def _error_object(error: RecordedError, comparison: Comparison) -> dict[str, Any]:
+def _error_object(error: RecordedError, modelled: Modelled, comparison: Comparison) -> dict[str, Any]:
     return {
         "host": error.host.name,
         "kind": error.kind.value,
@@ -252,8 +255,11 @@ def _error_object(error: RecordedError, comparison: Comparison) -> dict[str, Any
             {"line": outcome.line, "kind": outcome.kind.value, "says": shown(outcome.says)}
             for outcome in error.outcomes
         ],
+        "model_read": modelled.severity != NOT_READ,
+        "model_printed": modelled.printed,
+        "model_outcomes": [{"kind": outcome.kind.value, "says": outcome.says} for outcome in modelled.outcomes],
         "verdict": comparison.verdict.value,
-        **{name: _aspect_object(aspect) for name, aspect in comparison._asdict().items()},
+        "comparison": {name: _aspect_object(aspect) for name, aspect in comparison._asdict().items()},
     }
 
 

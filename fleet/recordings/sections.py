@@ -167,7 +167,7 @@ class MemoryLines(TableLines):
         at, found, valid, spaced = 0, {}, 0, False
         while (part := _PLACE.match(line, at)) and part[1] in PLACES:
             place = PLACES[part[1]]
-            found[place.field] = int(part[3], 0)
+            found[place.field] = int(part[3], 16 if part[3].startswith("0x") else 10)
             valid |= place.mask & -place.mask
             spaced = spaced or bool(part[2])
             at = part.end()

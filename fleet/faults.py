@@ -158,12 +158,14 @@ def _place_in_row(
     geometry = platform.setup.geometry
     dimm = (0 if table.dimm is UNSET else table.dimm) % geometry.dimm_count
     column = draws.below("column", _COLUMNS)
-    row = draws.below("row", 1 << 10) if table.row is UNSET else np.full(column.size, table.row, dtype=np.int64)
     base = geometry.address_of(DramAddress(dimm // geometry.channels, dimm % geometry.channels, 0, 0, 0, 0, 0))
     column_step = geometry.address_of(DramAddress(0, 0, 0, 0, 0, 0, 8)) - DRAM_BASE
     row_step = geometry.address_of(DramAddress(0, 0, 0, 0, 0, 1, 0)) - DRAM_BASE
-    span = (platform.host_map.end - base) // row_step
-    address = base + column * column_step + row % max(1, span) * row_step
+    span = max(1, (platform.host_map.end - base) // row_step)
+    row = (
+        draws.below("row", span) if table.row is UNSET else np.full(column.size, table.row % span, dtype=np.int64)
+    )
+    address = base + column * column_step + row * row_step
     columns.address[rows] = address[rows].astype(np.uint64)
     owner = (address - platform.host_map.start) // (platform.shape.guest_memory_gib << 30)
     columns.guest[rows] = np.where(owner < platform.shape.guests, owner, NO_GUEST)[rows]

@@ -1,0 +1,188 @@
+"""The plan of a scenario: its commands in the order of time, the same however they are cut."""
+
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet.partition import partition_of
+from fleet.plan import CLOCK_NS, SETTLE_NS
+from fleet.scenario_errors import ScenarioError
+from nodes.events import ClockAdvanced
+from nodes.events import commands as c
+from tests.runs import STORM, plan_of
+
+SECOND = 1_000_000_000
+SMALL = {"hosts": 6, "faults": 300}
+SCRIPT = """
+name = "script"
+duration_s = 90.0
+partitions = 3
+[[hosts]]
+count = 4
+[[script]]
+do = "reset-host"
+at_s = 90.0
+host = 9
+[[script]]
+do = "read"
+at_s = 60.0
+host = 2
+[[script]]
+do = "inject"
+at_s = 60.0
+fault = "bus-uc"
+host = 0
+[[script]]
+do = "reset-host"
+at_s = 60.0
+host = 0
+[[script]]
+do = "read"
+at_s = 0.5
+"""
+
+
+def merged(plan, size=4096):
+    """All commands by partition, whatever they were cut into."""
+    partitions = defaultdict(list)
+    for batch in plan.batches(size):
+        for partition, commands in batch.items():
+            partitions[partition] += commands
+    return dict(partitions)
+
+
+def in_order(partitions):
+    """What is done to hosts, as it was numbered."""
+    commands = [command for part in partitions.values() for command in part]
+    return sorted((x for x in commands if not isinstance(x, ClockAdvanced)), key=lambda command: command.sequence)
+
+
+WHOLE = merged(plan_of(STORM, **SMALL))
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 700))
+def test_batches_of_any_size_give_the_same_commands(size):
+    assert merged(plan_of(STORM, **SMALL), size) == WHOLE
+
+
+@pytest.mark.parametrize("size", [1, 10, 100])
+def test_a_batch_is_about_as_large_as_it_was_asked_for(size):
+    *batches, _ = plan_of(STORM, **SMALL).batches(size)
+    counts = [sum(not isinstance(x, ClockAdvanced) for part in batch.values() for x in part) for batch in batches]
+
+    assert all(size <= count < 2 * size for count in counts)
+
+
+@pytest.mark.parametrize("options", [{}, {"faults": 45}, SMALL, {"hosts": 1}, {"guests": 0}, {"hosts": 3000}])
+def test_what_will_be_written_is_known_before(options):
+    plan = plan_of(STORM, **{"faults": 500} | options)
+
+    assert plan.commands_written() == sum(map(len, merged(plan).values()))
+
+
+def test_a_script_alone_is_counted_as_well():
+    plan = plan_of(SCRIPT)
+
+    assert plan.faults == 1
+    assert plan.commands_written() == sum(map(len, merged(plan).values())) == 5 + 3 * 4
+
+
+def test_numbers_count_from_1_and_times_do_not_go_back():
+    commands = in_order(WHOLE)
+
+    assert [command.sequence for command in commands] == list(range(1, len(commands) + 1))
+    assert all(one.time_ns <= other.time_ns for one, other in pairwise(commands))
+    assert {command.origin for command in commands} == {0}
+
+
+def test_a_partition_has_its_hosts_and_its_positions_without_a_gap():
+    for partition, commands in WHOLE.items():
+        assert [command.n for command in commands] == list(range(len(commands)))
+        assert all(one.time_ns <= other.time_ns for one, other in pairwise(commands))
+        assert all(partition_of(command.host, 12) == partition for command in commands if command.host)
+
+
+def test_the_clock_advances_each_minute_and_at_the_end_in_every_partition():
+    plan = plan_of(STORM, **SMALL)
+
+    for commands in WHOLE.values():
+        marks = [command.time_ns for command in commands if isinstance(command, ClockAdvanced)]
+        assert marks == list(range(CLOCK_NS, plan.end_ns + 1, CLOCK_NS))
+        assert isinstance(commands[-1], ClockAdvanced)
+    assert plan.end_ns == 3600 * SECOND + SETTLE_NS
+
+
+def test_nothing_that_comes_behind_the_clock_is_earlier():
+    for commands in WHOLE.values():
+        clock_ns = 0
+        for command in commands:
+            assert command.time_ns >= clock_ns
+            clock_ns = max(clock_ns, command.time_ns if isinstance(command, ClockAdvanced) else 0)
+
+
+def test_steps_come_by_time_then_host_then_as_they_stand():
+    commands = in_order(merged(plan_of(SCRIPT)))
+
+    assert [(type(command), command.host, command.time_ns / SECOND) for command in commands] == [
+        (c.ReadMemory, "host-0000", 0.5),
+        (c.InjectFault, "host-0000", 60),
+        (c.ResetHost, "host-0000", 60),
+        (c.ReadMemory, "host-0002", 60),
+        (c.ResetHost, "host-0001", 90),
+    ]
+
+
+def test_a_clock_that_does_not_end_on_a_minute_ends_where_the_plan_does():
+    plan = plan_of(SCRIPT)
+    (clock, *_) = ([x.time_ns for x in part if isinstance(x, ClockAdvanced)] for part in merged(plan).values())
+
+    assert clock == [60 * SECOND, 120 * SECOND, 180 * SECOND, 210 * SECOND]
+
+
+def faults_of(text, **options):
+    """Random faults without their place in the sequence."""
+    commands = in_order(merged(plan_of(text, **options)))
+    return [(x.time_ns, x.host, x.fault, x.address, x.guest, x.el, x.pe) for x in commands]
+
+
+PLAIN = 'name = "x"\n[[hosts]]\ncount = 5\n'
+STEP = '[[script]]\ndo = "inject"\nat_s = 0.0\nfault = "bus-uc"\n'
+
+
+def table(name, share):
+    return f'[[faults]]\nname = "{name}"\nshare = {share}\nmix = {{ memory-ce = 3, bus-ueu = 1 }}\n'
+
+
+def test_a_table_draws_the_same_whatever_stands_beside_it():
+    alone = faults_of(PLAIN + table("one", 1), faults=100)
+    beside = faults_of(PLAIN + table("other", 3) + table("one", 1), faults=400)
+    scripted = faults_of(PLAIN + table("one", 1) + STEP, faults=101)
+
+    assert set(alone) < set(beside)
+    assert alone == scripted[1:]
+
+
+def test_scripted_faults_are_part_of_all_faults():
+    commands = in_order(merged(plan_of(STORM, hosts=6, faults=50)))
+
+    assert sum(isinstance(command, c.InjectFault) for command in commands) == 50
+
+
+def test_fewer_faults_than_the_script_injects_are_refused():
+    with pytest.raises(ScenarioError, match="3 faults in all, but the script alone injects 4"):
+        plan_of(STORM, faults=3)
+
+
+def test_another_seed_is_another_plan_and_the_same_script():
+    first, other = in_order(WHOLE), in_order(merged(plan_of(STORM, **SMALL, seed=2)))
+
+    assert places_of(other, c.InjectFault) != places_of(first, c.InjectFault)
+    assert places_of(other, c.ReadMemory) == places_of(first, c.ReadMemory)
+
+
+def places_of(commands, kind):
+    return [(command.host, command.address) for command in commands if isinstance(command, kind)]

@@ -143,6 +143,12 @@ def test_a_clock_that_does_not_end_on_a_minute_ends_where_the_plan_does():
     assert clock == [60 * SECOND, 120 * SECOND, 180 * SECOND, 210 * SECOND]
 
 
+def test_what_happens_on_the_minute_comes_behind_the_clock():
+    for commands in merged(plan_of(SCRIPT)).values():
+        kinds = [isinstance(x, ClockAdvanced) for x in commands if x.time_ns == 60 * SECOND]
+        assert kinds == [True] + [False] * (len(kinds) - 1)
+
+
 def faults_of(text, **options):
     """Random faults without their place in the sequence."""
     commands = in_order(merged(plan_of(text, **options)))

@@ -153,8 +153,8 @@ class Machine:
             swallowed = not self.guests.kvm.guest_serror(self.guests.guest_of(guest).vcpu, esr) and not self.down
         else:
             swallowed = self.kernel.serror(esr)
-        if node == NOTHING or self.down or self.platform.switches.aest is Aest.NONE:
-            self._end(node, carried, Account.SWALLOWED if swallowed else Account.REPORTED)
+        nobody_reads = self.down or self.platform.switches.aest is Aest.NONE
+        self._end(node if nobody_reads else NOTHING, carried, Account.SWALLOWED if swallowed else Account.REPORTED)
 
     def _end(self, node: int, carried: int, account: Account) -> None:
         """What an exception and its record carry ends."""

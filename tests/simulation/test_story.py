@@ -52,9 +52,9 @@ def test_the_stories_show_every_event_that_a_host_has():
 
 
 def test_the_stories_give_every_command():
-    given = {
-        kind for seed in SEEDS[:40] for story in (Story(seed),) for kind in (story.command()[0] for _ in range(80))
-    }
+    stories = [Story(seed) for seed in SEEDS[:40]]
+
+    given = {story.command()[0] for story in stories for _ in range(80)}
 
     assert given == set(c.HOST_COMMANDS)
 

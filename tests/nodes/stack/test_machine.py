@@ -241,3 +241,27 @@ def test_the_sequence_of_a_host_has_no_gap():
     change(machine, kernel="6.1")
 
     assert [event.sequence for event in machine.events] == list(range(1, len(names(machine)) + 1))
+
+
+@pytest.mark.parametrize(("aest", "ends"), [("driver", {}), ("none", {"swallowed": 1})])
+def test_an_serror_ends_what_its_record_carries_only_where_nobody_will_read_it(aest, ends):
+    machine = host(handling="kernel_first", aest=aest)
+
+    machine.inject("tlb-ueo")
+
+    assert ended(machine) == ends
+    machine.run()
+    assert open_accounts(machine) == {}
+
+
+def test_an_serror_that_merged_with_one_whose_record_was_read_still_ends():
+    machine = host(handling="kernel_first")
+    machine.do(c.SetPe, 0, 1, 1)
+    machine.inject("tlb-ueo", el=1)
+    machine.run_until(S)  # the driver has read the record; the SError still waits
+
+    machine.do(c.PendSError, 0xBE00_0811, -1, 1)
+    machine.do(c.SetPe, 0, 1, 0)
+
+    assert machine.accounted()
+    assert open_accounts(machine) == {}

@@ -1,0 +1,174 @@
+"""A shard: events leave it encoded, numbered and in commits; the commands come to it when they are durable."""
+
+import asyncio
+
+import pytest
+
+from fleet.codec import EVENT_SIZE_MAX, decode_event, encode
+from fleet.log.files import FileLog
+from fleet.log.protocol import LogError, Written
+from fleet.run import Run
+from fleet.shard import ShardOutlet
+from nodes.events import (
+    CPER,
+    HOST_TOPICS,
+    OUTCOME,
+    SYNDROME,
+    ClockAdvanced,
+    HostReset,
+    Level,
+    OsNotified,
+    PoisonStored,
+    StatusBlockWritten,
+)
+from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of
+
+EPOCH_NS = 1_767_225_600_000_000_000
+
+
+class Kept:
+    """A writer that keeps commits in memory."""
+
+    def __init__(self):
+        self.commits = []
+        self.closed = False
+
+    async def commit(self, batches):
+        self.commits.append({topic: list(records) for topic, records in batches.items()})
+
+    async def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def writer():
+    return Kept()
+
+
+async def test_an_event_is_written_with_its_place_its_key_and_its_time(writer):
+    outlet = ShardOutlet(writer, EPOCH_NS)
+    outlet.publish(PoisonStored, "host-0003", 7, 2_500_000, (0x80000000,))
+    await outlet.commit()
+
+    event = PoisonStored(0, "host-0003", 7, 2_500_000, 0x80000000)
+    assert writer.commits == [{SYNDROME: [Written(EPOCH_NS // 10**6 + 2, b"host-0003", encode(event))]}]
+
+
+async def test_each_topic_counts_its_own_events(writer):
+    outlet = ShardOutlet(writer, EPOCH_NS)
+    for number in range(3):
+        outlet.publish(PoisonStored, "h", 2 * number, 0, (0,))
+        outlet.publish(StatusBlockWritten, "h", 2 * number + 1, 0, (1, 0, 0, b"block"))
+        await outlet.commit()
+
+    for topic in (SYNDROME, CPER):
+        assert [decode_event(commit[topic][0].value).n for commit in writer.commits] == [0, 1, 2]
+    assert outlet.outputs[SYNDROME].n == 3
+    assert outlet.outputs[OUTCOME].n == 0
+
+
+async def test_the_clock_goes_into_every_topic(writer):
+    outlet = ShardOutlet(writer, EPOCH_NS)
+    outlet.watermark(60)
+    await outlet.commit()
+
+    (commit,) = writer.commits
+    assert list(commit) == list(HOST_TOPICS)
+    assert {decode_event(record.value) for (record,) in commit.values()} == {ClockAdvanced(0, "", 0, 60)}
+
+
+async def test_flushing_writes_when_enough_has_come_together(writer):
+    outlet = ShardOutlet(writer, EPOCH_NS, commit_bytes=100)
+    for number in range(30):
+        outlet.publish(StatusBlockWritten, "h", number, 0, (1, 0, 0, bytes(10)))
+        await outlet.flush()
+
+    sizes = [sum(len(record.value) for record in commit[CPER]) for commit in writer.commits]
+    assert len(sizes) >= 5
+    assert all(100 <= size < 130 for size in sizes)
+
+
+async def test_nothing_published_is_nothing_to_write(writer):
+    outlet = ShardOutlet(writer, EPOCH_NS, commit_bytes=1)
+    await outlet.flush()
+    await outlet.commit()
+
+    assert [commit for commit in writer.commits if commit] == []
+
+
+def test_outcomes_are_counted_by_kind_and_level(writer):
+    outlet = ShardOutlet(writer, EPOCH_NS)
+    outlet.publish(OsNotified, "h", 1, 0, (int(Level.EL3), 0, 0, 0))
+    outlet.publish(OsNotified, "h", 2, 0, (int(Level.VMM), 0, 0, 0))
+    outlet.publish(OsNotified, "h", 3, 0, (int(Level.VMM), 0, 0, 0))
+    outlet.publish(HostReset, "h", 4, 0, ("panic", 0))
+    outlet.publish(PoisonStored, "h", 5, 0, (0,))
+
+    assert outlet.outcomes == {(OsNotified, 1): 1, (OsNotified, 3): 2, (HostReset, Level.EL3): 1}
+
+
+def test_an_event_beyond_the_limit_is_our_own_fault(writer):
+    outlet = ShardOutlet(writer, EPOCH_NS)
+
+    with pytest.raises(AssertionError, match="h: an event of"):
+        outlet.publish(StatusBlockWritten, "h", 1, 0, (1, 0, 0, bytes(EVENT_SIZE_MAX)))
+
+
+class Gate:
+    """A log that takes commands only when it is told to."""
+
+    def __init__(self, log):
+        self.manifest = log.manifest
+        self.writer = log.writer
+        self.read = log.read
+        self._log = log
+        self.open = asyncio.Event()
+        self.everyone_asks = asyncio.Barrier(log.manifest.partitions + 1)
+
+    async def append_commands(self, partition, commands):
+        if not self.open.is_set():
+            await self.everyone_asks.wait()
+        await self.open.wait()
+        await self._log.append_commands(partition, commands)
+
+
+async def test_no_shard_sees_a_command_before_it_is_durable(tmp_path):
+    plan = plan_of(STORM, **SMALL)
+    log = FileLog.create(tmp_path / "run", manifest_of(plan, **SMALL))
+    gate = Gate(log)
+    run = Run(gate, plan)
+    running = asyncio.ensure_future(run.run())
+    await gate.everyone_asks.wait()
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+    assert all(not shard.hosts.machines and not shard.hosts.clock_ns for shard in run.shards.values())
+    gate.open.set()
+    await running
+    await log.close()
+    assert sum(len(shard.hosts.machines) for shard in run.shards.values()) == SMALL["hosts"]
+
+
+class Failing(Kept):
+    async def commit(self, batches):
+        raise LogError("the disk is full")
+
+
+@pytest.mark.parametrize("failing", [[11], range(12)])
+def test_a_shard_that_cannot_write_ends_the_run_and_closes_every_writer(tmp_path, failing):
+    plan = plan_of(STORM, **SMALL)
+    log = FileLog.create(tmp_path / "run", manifest_of(plan, **SMALL))
+    writers = {partition: Failing() if partition in failing else Kept() for partition in range(12)}
+    log.writer = writers.__getitem__
+
+    with pytest.raises(LogError, match="the disk is full"):
+        carried_out(Run(log, plan), log)
+    assert all(writer.closed for writer in writers.values())
+
+
+def test_shards_are_made_in_the_order_that_was_asked_for(tmp_path):
+    plan = plan_of(STORM, **SMALL)
+    log = FileLog.create(tmp_path / "run", manifest_of(plan, **SMALL))
+    order = [3, 1, 2, 0, *range(11, 3, -1)]
+
+    assert list(Run(log, plan, order=order).shards) == order

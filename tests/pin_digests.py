@@ -1,0 +1,83 @@
+"""The digests of the bundled scenarios, pinned to the behaviour number in ``tests/golden/digests.json``.
+
+Whoever changes what a run writes raises ``fleet.manifest.BEHAVIOUR``, so that nobody takes a run of one behaviour
+for a run of another, and runs ``python -m tests.pin_digests``. That adds the digests under the new number. Under a
+number that is pinned already it refuses to change one; ``--again`` does it all the same, which is right only as
+long as no release has that number.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fleet.log.protocol import Written
+from fleet.manifest import BEHAVIOUR
+from fleet.run import Run
+from fleet.scenario import bundled, load
+from tests.runs import SMALL, manifest_of, plan_of
+
+PINNED = Path(__file__).parent / "golden" / "digests.json"
+SIZES = {"small": SMALL, "whole": {}}  # options of each; a bundled scenario takes a few seconds at most
+HOW = (
+    "The records of a run changed. If that was meant, raise fleet.manifest.BEHAVIOUR and run "
+    "python -m tests.pin_digests; if it was not, this is a defect."
+)
+
+
+class Nowhere:
+    """A log that keeps nothing; a run makes its digest by itself."""
+
+    def __init__(self, manifest):
+        self.manifest = manifest
+
+    async def append_commands(self, partition: int, commands: Sequence[Written]) -> None:
+        pass
+
+    def writer(self, partition: int) -> "Nowhere":
+        return self
+
+    async def commit(self, batches: Mapping[str, Sequence[Written]]) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+def digest_of(name, options):
+    """The digest of a bundled scenario."""
+    text = load(name)[0]
+    plan = plan_of(text, **options)
+    run = Run(Nowhere(manifest_of(plan, text, **options)), plan)
+    asyncio.run(run.run())
+    return run.summary().digest
+
+
+def pinned():
+    """Behaviour number to scenario and size to digest."""
+    return json.loads(PINNED.read_text()) if PINNED.exists() else {}
+
+
+def contradictions(old, new):
+    """Pinned digests that are others now."""
+    return [
+        f"{name}: {old[name]} was pinned, {digest} comes out"
+        for name, digest in new.items()
+        if old.get(name, digest) != digest
+    ]
+
+
+def main():
+    everything = pinned()
+    found = {f"{name} {size}": digest_of(name, SIZES[size]) for name in bundled() for size in SIZES}
+    wrong = contradictions(everything.get(str(BEHAVIOUR), {}), found)
+    if wrong and sys.argv[1:] != ["--again"]:
+        sys.exit("\n".join([*wrong, HOW]))
+    everything[str(BEHAVIOUR)] = found
+    PINNED.write_text(json.dumps(everything, indent=1) + "\n")
+    print(f"{PINNED.name}: behaviour {BEHAVIOUR}, {len(found)} digests")
+
+
+if __name__ == "__main__":
+    main()

@@ -13,14 +13,13 @@ from nodes.apei.source import ErrorSource, SourceKind
 from nodes.events import CallFailed, Event, GuestSeaTaken, Level, RecordLost, SignalCode, VirtualSErrorTaken
 from nodes.ledger import Account, Ledger
 from nodes.linux.kernel import KernelConfig, LinuxKernel
-from nodes.linux.memory_failure import Task
+from nodes.linux.memory_failure import FAILURE_NS, Task
 from nodes.linux.pages import Page
 from nodes.linux.traps import SeaSignal
 from nodes.spec.aarch64 import ExceptionClass
 from nodes.spec.hest import NotificationType
 from nodes.spec.syndrome import abort_esr
 
-FAILURE_NS: Final = 50_000  # from memory_failure_queue() to its worker; assumed
 CALL_NS: Final = 400_000  # one call of firmware that calls into QEMU (on demand); assumed
 DENIED: Final = -3  # MM_COMMUNICATE: the call is not allowed here. TF-A, edk2 ArmMmSvc.h
 DEADLINE: Final = 0

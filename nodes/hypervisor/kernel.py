@@ -12,7 +12,7 @@ from nodes.hardware.board import Board
 from nodes.hardware.record import AV
 from nodes.ledger import Account
 from nodes.linux.kernel import KernelConfig, LinuxKernel
-from nodes.linux.memory_failure import Flag, Task
+from nodes.linux.memory_failure import FAILURE_NS, Flag, Task
 from nodes.linux.pages import Page, PageKind
 from nodes.linux.traps import SERROR_PANIC, SeaSignal
 from nodes.policy import Aest
@@ -21,7 +21,6 @@ from nodes.spec.hest import NotificationType
 from nodes.spec.severity import ErrorState
 
 IRQ_WORK_NS: Final = 5_000  # from the NMI-like handler to irq_work; assumed
-FAILURE_NS: Final = 50_000  # from memory_failure_queue() to its worker; assumed
 AEST_NS: Final = 3_000  # from the interrupt to the AEST driver's handler; assumed
 HED_TYPES: Final = (NotificationType.GSIV, NotificationType.GPIO, NotificationType.SCI)
 HOST_TASK: Final = Task(owner=NO_GUEST)

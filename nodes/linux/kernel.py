@@ -28,7 +28,7 @@ from nodes.ledger import Account, Ledger
 from nodes.linux.estatus import Entry
 from nodes.linux.memory_failure import EHWPOISON, Flag, MemoryFailure, Task
 from nodes.linux.pages import PAGE_SIZE, MemoryMap, Page, PageKind, address_lsb, user_address
-from nodes.linux.reader import PANIC_TEXT, GhesReader
+from nodes.linux.reader import ENOENT, PANIC_TEXT, GhesReader
 from nodes.linux.sections import DeviceRecovery, PageFailure, wanted
 from nodes.linux.traps import (
     SEA_SIGNALS,
@@ -44,7 +44,6 @@ from nodes.spec.severity import GhesSeverity, ghes_severity
 from nodes.spec.syndrome import DFSC_MASK
 
 EINPROGRESS: Final = 115
-ENOENT: Final = 2
 
 
 class KernelConfig(NamedTuple):
@@ -163,7 +162,7 @@ class LinuxKernel:
         """Queue one page; returns whether it was queued, and what is still carried."""
         if self.behaviour.checks_pfn and self.config.memory_map.page_of(want.address).kind is PageKind.OUTSIDE:
             return False, carried  # "Invalid address in generic error data"
-        required = want.flags & Flag.ACTION_REQUIRED and self.current is not None
+        required = want.flags is Flag.ACTION_REQUIRED and self.current is not None
         if required and self.behaviour.failure_in_task_work:
             self.task_work = [*(self.task_work or ()), (want.address, carried)]
         else:

@@ -4,7 +4,7 @@ Sources: Linux mm/memory-failure.c (memory_failure(), memory_failure_queue(), hw
 kill_procs(), kill_accessing_process(), me_huge_page(), soft_offline_page()) of 6.1.192 and 6.12.117.
 """
 
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nodes.events import PageOfflined, RecordLost, SignalCode
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from nodes.linux.kernel import LinuxKernel
 
 FIFO_SIZE: Final = 16  # entries; MEMORY_FAILURE_FIFO_ORDER 4. A further one is dropped with a message
+FAILURE_NS: Final = 50_000  # from memory_failure_queue() to its worker; assumed
 NO_SOURCE: Final = -1  # the queue does not know which error source a page came from
 EHWPOISON: Final = 133
 EBUSY: Final = 16
 ENXIO: Final = 6
 
 
-class Flag(IntFlag):
-    """How memory_failure is called."""
+class Flag(IntEnum):
+    """How memory_failure is called; no two at once."""
 
     NONE = 0
     ACTION_REQUIRED = 1  # the running task met the error
@@ -130,7 +131,7 @@ class MemoryFailure:
         while self.fifo:
             (address, flags, carried), *rest = self.fifo
             self.fifo = tuple(rest)
-            if flags & Flag.SOFT_OFFLINE:
+            if flags is Flag.SOFT_OFFLINE:
                 self.soft_offline(address, carried)
             else:
                 self.fail(address, flags, carried, current)
@@ -166,7 +167,7 @@ class MemoryFailure:
 
     def _again(self, page: Page, address: int, flags: Flag, current: Task | None) -> int:
         """The page is already poisoned: with action required, the task that has it mapped gets its signal."""
-        if flags & Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
+        if flags is Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
             self.kernel.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
         if self.kernel.behaviour.acts_on_repoisoned:
             self._result(address >> PAGE_SHIFT, PageType.ALREADY_POISONED, ActionResult.FAILED)
@@ -177,7 +178,7 @@ class MemoryFailure:
 
         Any other task hears nothing until it touches the page.
         """
-        if flags & Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
+        if flags is Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
             self.kernel.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
         elif page.kind is PageKind.GUEST:
             self.kernel.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AO)

@@ -27,6 +27,9 @@ from nodes.spec.status_block import SectionFlag
 
 _CACHE: Final = type_byte(ErrorKind.CACHE)
 _REPEATS_MAX: Final = FIFO_SIZE + 1  # of one error with length 0; memory_failure drops this and all further ones
+_HAS_PA: Final = int(ErrorInfoValid.PHYSICAL_ADDRESS)
+_THRESHOLD: Final = int(SectionFlag.ERROR_THRESHOLD_EXCEEDED)
+_RESET: Final = int(SectionFlag.RESET)
 _PA_OFFSET: Final = 16  # bytes, of the physical address in memory section 1
 _DEVICE_OFFSET: Final = 24  # bytes, of vendor id in the PCIe section; function 31, device 32, segment 33, bus 35
 
@@ -80,7 +83,7 @@ def _memory(block: bytes, entry: Entry, block_severity: GhesSeverity, *, synchro
         return Unhandled(resets=True)
     severity = ghes_severity(entry.severity)
     address = _u64(block, body + _PA_OFFSET)
-    if severity is GhesSeverity.CORRECTED and entry.flags & SectionFlag.ERROR_THRESHOLD_EXCEEDED:
+    if severity is GhesSeverity.CORRECTED and entry.flags & _THRESHOLD:
         return PageFailure(address, Flag.SOFT_OFFLINE)
     if severity is GhesSeverity.RECOVERABLE and block_severity is GhesSeverity.RECOVERABLE:
         return PageFailure(address, Flag.ACTION_REQUIRED if synchronous else Flag.NONE)
@@ -109,7 +112,7 @@ def _arm(
         if behaviour.checks_arm_length and left < max(length, ERROR_INFO_SIZE):
             return
         repeats = 1 if length else min(count, _REPEATS_MAX)
-        if kind & _CACHE and valid & ErrorInfoValid.PHYSICAL_ADDRESS:
+        if kind & _CACHE and valid & _HAS_PA:
             for _ in range(repeats):
                 yield PageFailure(address, flags)
         else:
@@ -134,7 +137,7 @@ def _pcie(block: bytes, entry: Entry) -> Wanted:
     severity = AerSeverity.CORRECTABLE
     if entry.severity in _AER_SEVERITY:
         severity = _AER_SEVERITY[Severity(entry.severity)]
-    if entry.flags & SectionFlag.RESET:
+    if entry.flags & _RESET:
         severity = AerSeverity.FATAL
     return DeviceRecovery(segment << 16 | bus << 8 | (device & 0x1F) << 3 | function & 7, severity)
 

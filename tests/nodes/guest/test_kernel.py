@@ -16,10 +16,11 @@ from nodes.events import (
     TaskKilled,
     VirtualSErrorTaken,
 )
-from nodes.guest.kernel import CALL_NS, FAILURE_NS, GuestKernel
+from nodes.guest.kernel import CALL_NS, GuestKernel
 from nodes.hypervisor.vmm import memory_block
 from nodes.ledger import Account
 from nodes.linux.kernel import KernelConfig
+from nodes.linux.memory_failure import FAILURE_NS
 from nodes.linux.pages import APPLICATION_VA, PageKind, guest_map
 from nodes.linux.versions import BEHAVIOUR
 from nodes.policy import Kernel

@@ -1,7 +1,7 @@
 """Memory of an active host with four guests: ``python -m tests.bench.memory``. Reports, never fails.
 
-Active: in the storm's mix of faults each host met twenty; its timers have fired, and nothing is on its way. Counted is
-everything that was allocated for hosts, divided by their number; what they share is there before.
+Active: in the storm's mix of faults each host met twenty; its timers have fired, and nothing is on its way.
+Counted is everything that was allocated for hosts, divided by their number; what they share is there before.
 """
 
 import gc

@@ -1,21 +1,15 @@
 """Hosts whose EL3 is looked at: by the facts that leave them."""
 
 from nodes.events import commands as c
-from nodes.host import Host, Switches
 from nodes.policy import Aest, Handling
+from tests.hosts import host as firmware_first
 
-ENTERED, CALLED = (
-    1_000,
-    61_000,
-)  # ns after an exception: EL3 looks at it; its first call of the MM partition is back
-
-
-def firmware_first(**switches):
-    return Host(switches=Switches(**switches))
+# ns after an exception: EL3 looks at it; its first call of the MM partition is back.
+ENTERED, CALLED = 1_000, 61_000
 
 
 def kernel_first(**switches):
-    return Host(switches=Switches(handling=Handling.KERNEL_FIRST, aest=Aest.NONE, **switches))
+    return firmware_first(handling=Handling.KERNEL_FIRST, aest=Aest.NONE, **switches)
 
 
 def ran(host):
@@ -23,13 +17,13 @@ def ran(host):
     return host
 
 
-def facts(host, *names):
-    """The events of these kinds, oldest first; of every kind without a name."""
-    return [event for event in host.events if not names or type(event).__name__ in names]
+def facts(host, *kinds):
+    """The events of the kinds with these names, oldest first; of every kind without a name."""
+    return [event for event in host.events if not kinds or type(event).__name__ in kinds]
 
 
-def count(host, name):
-    return len(facts(host, name))
+def count(host, kind):
+    return len(facts(host, kind))
 
 
 def stopped_by(host):
@@ -47,3 +41,18 @@ def set_pe(host, pe=0, el=0, masked=0, sdei_masked=0):
 
 def pend(host, esr, guest=-1, el=0, pe=0):
     host.do(c.PendSError, esr, guest, el, pe)
+
+
+__all__ = [
+    "CALLED",
+    "ENTERED",
+    "call_firmware",
+    "count",
+    "facts",
+    "firmware_first",
+    "kernel_first",
+    "pend",
+    "ran",
+    "set_pe",
+    "stopped_by",
+]

@@ -1,8 +1,5 @@
 """The published vectors that belong to the hardware: routing, barriers, counters, overwriting."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from nodes.hardware.pe import Pe
@@ -13,12 +10,11 @@ from nodes.spec.err import CorrectedError, RecordFormat, error_state
 from nodes.spec.severity import Aet, ErrorState
 from nodes.spec.syndrome import disr_to_esr, serror_esr, vserror_esr
 from tests.nodes.hardware.records import NEW_SERR, OLD_SERR, V1P1, error, holding, ras_node_with, status
-
-VECTORS = json.loads((Path(__file__).parents[2] / "golden" / "vectors.json").read_text())["vectors"]
+from tests.vectors import VECTORS
 
 
 def of_kind(kind, name=""):
-    vectors = [v for v in VECTORS if v["kind"] == kind and name in v["name"]]
+    vectors = [v for v in VECTORS.values() if v["kind"] == kind and name in v["name"]]
     assert vectors, kind
     return pytest.mark.parametrize("vector", vectors, ids=lambda vector: vector["name"])
 

@@ -17,6 +17,7 @@ from nodes.events import (
     RecordLost,
     RecordRead,
     RegisterWritten,
+    SErrorDeferred,
     SErrorPended,
     SErrorTaken,
     SignalCode,
@@ -199,6 +200,8 @@ def _pes_take_the_worst(run):
         match event:
             case SErrorPended(pe=pe, iss=iss):
                 pending[pe] = max(pending[pe], badness(iss))
+            case SErrorDeferred(pe=pe):
+                pending.pop(pe, None)
             case SErrorTaken(pe=pe, esr=esr) if event.sequence not in run.raw:
                 if badness(esr & 0x1FF_FFFF) < pending.pop(pe, -1):
                     yield f"{event} is milder than what was pending"

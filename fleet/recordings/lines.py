@@ -34,7 +34,7 @@ _LEADS: Final = tuple(
         rf"{_BSD} {_HOST} {_PROGRAM}",
         rf"(?P<unix>\d{{9,11}}\.\d{{6}}) {_HOST} {_PROGRAM}",
         rf"\[ *(?P<boot>\d{{1,9}}\.\d{{6}})\] {_HOST} (?P<program>kernel): ",
-        rf"{_ISO} (?=\S)",  # dmesg --time-format iso
+        rf"{_ISO} ",  # dmesg --time-format iso
         r"\[[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d) (?P<year>\d{4})\] ",
         r"(?P<program>kernel): ",
     )

@@ -33,7 +33,7 @@ _VIEWS: Final = {
 }
 
 _MISC0_FORMATS: Final = {0: "none", 2: "8", 4: "16"}  # ERR<n>FR.CEC -> format of the counters
-_SAID: Final = frozenset({"state", "error code", "linux"})  # rows whose words stand below a register
+_SAID: Final = frozenset({"state", "error code"})  # rows whose words stand below a register
 
 
 def step_objects(traced: Traced) -> Iterator[dict[str, Any]]:
@@ -55,15 +55,17 @@ def step_objects(traced: Traced) -> Iterator[dict[str, Any]]:
         }
 
 
-def step_line(event: Event, *, timed: bool = True) -> str:
-    """One step: time, level, event, and its fields that are no registers."""
+def step_line(event: Event, *, alone: bool = True) -> str:
+    """One step: level, event, fields. ``alone``: with its time, and its registers stand below; else beside it."""
     level = level_of(event)
     said = [
         f"{name}={_short(value)}"
         for name, value in fields_of(event).items()
         if name not in type(event).registers and value is not None and not _is_level(name)
     ]
-    time = f"{event.time_ns / _NS_PER_US:>18,.3f} us " if timed else ""
+    if not alone:
+        said += [f"{name}={hex_of(value)}" for name, value in registers_of(event).items()]
+    time = f"{event.time_ns / _NS_PER_US:>18,.3f} us " if alone else ""
     name = "" if level is None else level.name.lower()
     return f"{time}{name:{_LEVEL_WIDTH}}{type(event).__name__:{_EVENT_WIDTH}} {' '.join(said)}".rstrip()
 
@@ -124,9 +126,9 @@ def end_lines(traced: Traced) -> Iterator[str]:
             f"signal {signal['signal']} {signal['code']} to the {signal['to']}"
             f" at {signal['address']}, lsb {signal['address_lsb']}"
         )
-    yield f"{'ledger':36}{'host':>12}{'guests':>12}"
+    yield f"{'ledger':40}{'host':>12}{'guests':>12}"
     for name, *counts in ledger_rows(traced.host.ledger()):
-        yield f"  {name:34}" + "".join(f"{count:>12,}" for count in counts)
+        yield f"  {name:38}" + "".join(f"{count:>12,}" for count in counts)
 
 
 def side_by_side(left: list[str], right: list[str], width: int) -> Iterator[tuple[str, str, str]]:

@@ -17,7 +17,7 @@ def test_every_command_prints_what_the_readme_shows(folder):
     steps = [step for block in blocks() for step in steps_of(block)]
     assert len(steps) > 5
     for command, output in steps:
-        if not command.startswith("make "):
+        if command != "make test":  # it is what runs here
             wrong = differs(output, printed(command, folder))
             assert not wrong, f"`{command}` does not print: {wrong}\nrenew the README: python -m tests.readme"
 
@@ -36,8 +36,10 @@ def test_the_example_runs():
         (["a", "b"], ["a", "b"], ""),
         (["a", "…"], ["a", "b", "c"], ""),
         (["a", "…", "c"], ["a", "b", "c"], ""),
-        (["a", "c"], ["a", "b", "c"], "c"),
-        (["a"], ["a", "b"], "(the end, but there is: b)"),
+        (["a", "c"], ["a", "b", "c"], "a"),
+        (["a"], ["a", "b"], "a"),
+        (["…", "b", "…", "b"], ["a", "b"], "b"),
+        ([], ["a"], "(nothing)"),
         (["…", "d"], ["a", "b"], "d"),
         ([], [], ""),
     ],

@@ -40,9 +40,9 @@ def _write(found: dict[str, Any]) -> None:
     seconds = found.pop("time_ns") / 1e9
     click.secho(f"{found.pop('host')} at {seconds:,.9f} s{', down' if found.pop('down') else ''}", bold=True)
     _lines(found, 1)
-    click.secho(f"{'ledger':36}{'host':>12}{'guests':>12}", bold=True)
+    click.secho(f"{'ledger':40}{'host':>12}{'guests':>12}", bold=True)
     for name, *counts in ledger_rows(ledger):
-        click.echo(f"  {name:34}" + "".join(f"{count:>12,}" for count in counts))
+        click.echo(f"  {name:38}" + "".join(f"{count:>12,}" for count in counts))
 
 
 def _lines(found: dict[str, Any], depth: int) -> None:

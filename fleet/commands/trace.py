@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nodes.policy import Switches
 
 USAGE: Final = 2
-WIDTH_MIN: Final = 120  # columns of --compare where there is no terminal
+COLUMNS_MAX: Final = 400  # of --compare where there is no terminal
 GUEST_MAX: Final = 63
 
 HELP: Final = """Send one fault through one host, and show what each level does, in order.
@@ -199,11 +199,11 @@ def _show(traced: "Traced", switches: "Switches", _: dict[str, str]) -> None:
 def _show_both(both: "list[tuple[str, str, Traced, Switches]]") -> None:
     from fleet.tracing_text import end_lines, side_by_side, step_line
 
-    width = (max(WIDTH_MIN, shutil.get_terminal_size().columns) - 3) // 2
+    steps = [[step_line(event, alone=False) for event in traced.events] for _, _, traced, _ in both]
+    ends = [["", *end_lines(traced)] for _, _, traced, _ in both]
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else COLUMNS_MAX
+    width = min(max(map(len, [*steps[0], *ends[0]])), (columns - len(" | ")) // 2)
     click.secho(" | ".join(f"{f'{switch} = {value}':{width}}" for switch, value, _, _ in both).rstrip(), bold=True)
-    (_, _, left, _), (_, _, right, _) = both
-    steps = [[step_line(event, timed=False) for event in traced.events] for traced in (left, right)]
-    ends = [["", *end_lines(traced)] for traced in (left, right)]
     for first, second in (steps, ends):
         for one, mark, two in side_by_side(first, second, width):
             click.secho(f"{one:{width}} {mark} {two}".rstrip(), fg="yellow" if mark != " " else None)

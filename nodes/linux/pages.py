@@ -75,7 +75,6 @@ class MemoryMap:
                 return page.first, end - page.first
         return 0, 0
 
-
     def own(self) -> tuple[int, int]:
         """First address and size (bytes) of what belongs to the kernel itself, behind its guests' RAM."""
         first = next(page.first for page in self._pages if page.owner == -1)

@@ -9,6 +9,7 @@ Sources: the design's section 4, "Event"; MessagePack specification.
 
 from typing import Any, Final, Union
 
+import msgpack
 import msgspec
 
 from nodes.events import COMMAND, HOST_EVENTS, HOST_TOPICS, ClockAdvanced, Event
@@ -22,7 +23,6 @@ _HOST_EVENT: Final[Any] = Union[HOST_EVENTS]  # noqa: UP007 (built from a table)
 _COMMAND: Final[Any] = Union[(ClockAdvanced, *HOST_COMMANDS)]
 _EVENTS: Final = msgspec.msgpack.Decoder(_HOST_EVENT)
 _COMMANDS: Final = msgspec.msgpack.Decoder(_COMMAND)
-_ANYTHING: Final = msgspec.msgpack.Decoder()
 _TAGS: Final = {kind.__struct_config__.tag for kind in (*HOST_EVENTS, *HOST_COMMANDS)}
 TOPICS: Final = (COMMAND, *HOST_TOPICS)
 
@@ -62,8 +62,8 @@ def _decoded(decoder: Any, value: bytes) -> Any:
 def _unknown(value: bytes, reason: str) -> UnknownEvent:
     """The value as an event of a tag that nobody here knows; Malformed when it is none."""
     try:
-        items = _ANYTHING.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        items = msgpack.unpackb(value, strict_map_key=False)  # a key of any type: the shape is not ours
+    except (ValueError, TypeError, msgpack.UnpackException) as fault:
         raise Malformed("event", 0, f"no MessagePack: {fault}") from None
     head = (int, int, str, int, int)
     if not isinstance(items, list) or len(items) < len(head):

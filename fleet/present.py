@@ -20,6 +20,7 @@ from nodes.events import (
     Receiver,
     RecordLost,
     Refusal,
+    RegisterWritten,
     Signal,
     SignalCode,
 )
@@ -122,8 +123,8 @@ _BY_EVENT: Final[Mapping[tuple[type[Event], str], Callable[[Any], Json]]] = Mapp
         (NotificationRefused, "reason"): _word(Refusal),
         (PcieRecoveryQueued, "severity"): _word(AerSeverity),
         (InjectFault, "fault"): lambda index: FAULTS[index].name if index < len(FAULTS) else index,
-        (WriteErrorRegister, "register"): _exact(RecordRegister),
-        (WriteErrorRegister, "value"): hex_of,
+        **{(kind, "register"): _exact(RecordRegister) for kind in (RegisterWritten, WriteErrorRegister)},
+        **{(kind, "value"): hex_of for kind in (RegisterWritten, WriteErrorRegister)},
     }
 )
 

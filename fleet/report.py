@@ -3,10 +3,12 @@
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import click
 
+from fleet.expectation import Unmet
 from fleet.manifest import Summary
 from nodes.events import Level
 
@@ -23,6 +25,7 @@ class Told(NamedTuple):
     seconds: float
     repeat: list[str]
     out: str
+    unmet: Sequence[Unmet] = ()  # what the scenario expects otherwise
 
 
 def show(told: Told, *, as_json: bool) -> None:
@@ -70,6 +73,7 @@ def as_object(told: Told) -> dict[str, Any]:
         "repeat": shlex.join(told.repeat),
         "out": told.out,
         "interrupted": summary.interrupted,
+        "unmet": [{"key": each.key, "expected": each.expected, "found": each.found} for each in told.unmet],
     }
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from fleet.expectation import ExpectTable
 from fleet.partition import PARTITIONS_MAX
 from fleet.scenario_errors import ScenarioError, explained, shown
 from fleet.script import AnyStep, FaultName, PageName, Seconds, Small, Table
@@ -93,6 +94,7 @@ class Scenario(Table, frozen=True, kw_only=True):
     overrides: Annotated[list[OverrideTable], Meta(max_length=1000)] = []
     faults: Annotated[list[FaultsTable], Meta(max_length=1000)] = []
     script: Annotated[list[AnyStep], Meta(max_length=100_000)] = []
+    expect: ExpectTable = ExpectTable()
 
 
 def parse(text: str, place: str) -> Scenario:

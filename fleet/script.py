@@ -3,6 +3,7 @@
 A step names its host by number, counted round, so that a script holds for any number of hosts.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final
@@ -13,13 +14,18 @@ from msgspec import UNSET, Meta, UnsetType
 from nodes.events import NO_GUEST
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX
+from nodes.hardware.ras_nodes import RasNodeKind, ras_node
+from nodes.hardware.record import RecordRegister
 from nodes.linux.pages import PAGE_SIZE, PageKind
 from nodes.policy import SwitchChanges
-from nodes.stack.platform import Platform
+from nodes.stack.platform import HostShape, Platform
 
+BLOCK_SIZE_MAX: Final = 4096  # bytes of a status block in a scenario; a larger one belongs into `rasfleet import`
 Small = Annotated[int, Meta(ge=0, le=1 << 16)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)]
 Address = Annotated[int, Meta(ge=0, lt=1 << 56)]
+RegisterValue = Annotated[int, Meta(ge=0)]  # 64 bits: the library takes no bound as large
+Text = Annotated[str, Meta(max_length=2 * BLOCK_SIZE_MAX)]
 
 
 class PageName(StrEnum):
@@ -39,7 +45,37 @@ class PageName(StrEnum):
         return PageKind[self.name]
 
 
+class RegisterName(StrEnum):
+    """A register of an error record that software writes, as scenarios name it."""
+
+    CTLR = "ctlr"
+    STATUS = "status"
+    ADDR = "addr"
+    MISC0 = "misc0"
+    PFGCTL = "pfgctl"
+    PFGCDN = "pfgcdn"
+
+    @property
+    def register(self) -> RecordRegister:
+        """The register that is meant."""
+        return RecordRegister[self.name]
+
+
 FaultName = StrEnum("FaultName", {name.upper().replace("-", "_"): name for name in FAULT_INDEX})  # type: ignore[misc]
+
+
+_RAS_NODE: Final = re.compile(rf"({'|'.join(kind.name.lower() for kind in RasNodeKind)}) [0-9]{{1,5}}")
+_BLOCK: Final = re.compile("([0-9a-f]{2})+")
+
+
+def _check_bits(key: str, value: int | UnsetType) -> None:
+    if value is not UNSET and value >> 64:
+        raise ValueError(f"{key} = {value:#x}: expected at most 64 bits")
+
+
+def _check_block(block: str) -> None:
+    if not _BLOCK.fullmatch(block):
+        raise ValueError("block: expected a status block as lower-case hex, two digits a byte, without 0x")
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -145,6 +181,82 @@ class PolicyStep(Step, frozen=True, kw_only=True, tag="change-policy"):
     switches: SwitchChanges
 
 
+class WriteRegisterStep(Step, frozen=True, kw_only=True, tag="write-register"):
+    """Software writes a register of an error record: faults by ERXPFGCTL and ERXPFGCDN, set-up by ERXCTLR."""
+
+    ras_node: Text  # "memory 0" is a DIMM, "cache 3" of a PE; by number, counted round
+    register: RegisterName
+    value: RegisterValue
+
+    def __post_init__(self) -> None:
+        _check_bits("value", self.value)
+        if not _RAS_NODE.fullmatch(self.ras_node):
+            raise ValueError(
+                f'ras_node = "{self.ras_node[:20]}": expected one like "memory 0", "cache 3", "bus 0"'
+            )
+
+
+class SErrorStep(Step, frozen=True, kw_only=True, tag="serror"):
+    """A physical SError becomes pending, with a syndrome that nothing recorded."""
+
+    esr: RegisterValue  # ESR_ELx as the exception will show it
+    guest: Small | UnsetType = UNSET  # what runs meanwhile; the host itself, unless it is said
+    el: Annotated[int, Meta(ge=0, le=2)] = 0
+    pe: Small = 0
+
+    def __post_init__(self) -> None:
+        _check_bits("esr", self.esr)
+
+
+class VcpuEventsStep(GuestStep, frozen=True, kw_only=True, tag="set-vcpu-events"):
+    """User space of the host calls KVM_SET_VCPU_EVENTS."""
+
+    esr: RegisterValue | UnsetType = UNSET  # serror_esr; without it serror_has_esr is 0
+    pending: bool = True
+    abort: bool = False  # ext_dabt_pending
+
+    def __post_init__(self) -> None:
+        _check_bits("esr", self.esr)
+
+
+class PresentBlockStep(Step, frozen=True, kw_only=True, tag="present-block"):
+    """The host's firmware presents a status block to its kernel."""
+
+    block: Text
+    source_id: Small = 0
+    guest: Small | UnsetType = UNSET  # what runs meanwhile
+    el: Annotated[int, Meta(ge=0, le=2)] = 0
+
+    def __post_init__(self) -> None:
+        _check_block(self.block)
+
+
+class GuestErrorStep(GuestStep, frozen=True, kw_only=True, tag="inject-guest-error"):
+    """QMP inject-ghes-v2-error: QEMU presents a status block to a guest."""
+
+    block: Text
+
+    def __post_init__(self) -> None:
+        _check_block(self.block)
+
+
+class BarrierStep(Step, frozen=True, kw_only=True, tag="barrier"):
+    """An ESB is executed."""
+
+    guest: Small | UnsetType = UNSET  # by what runs in it; by what runs on the PE, unless it is said
+    pe: Small = 0
+
+
+class CallFirmwareStep(Step, frozen=True, kw_only=True, tag="call-firmware"):
+    """What runs on a PE calls EL3."""
+
+    pe: Small = 0
+
+
+class WithdrawFirmwareStep(GuestStep, frozen=True, kw_only=True, tag="withdraw-firmware"):
+    """A guest boots without UEFI from now on, and finds no error source."""
+
+
 AnyStep = (
     InjectStep
     | ReadStep
@@ -156,7 +268,26 @@ AnyStep = (
     | ResetGuestStep
     | ResetHostStep
     | PolicyStep
+    | WriteRegisterStep
+    | SErrorStep
+    | VcpuEventsStep
+    | PresentBlockStep
+    | GuestErrorStep
+    | BarrierStep
+    | CallFirmwareStep
+    | WithdrawFirmwareStep
 )
+
+
+def _guest(guest: int | UnsetType, host: Platform) -> int:
+    return NO_GUEST if guest is UNSET or not host.shape.guests else guest % host.shape.guests
+
+
+def _ras_node(name: str, shape: HostShape) -> int:
+    kind, _, number = name.partition(" ")
+    instances = {"memory": shape.sockets * shape.channels, "bus": shape.sockets, "pcie": 1}
+    return ras_node(RasNodeKind[kind.upper()], int(number) % instances.get(kind, shape.pes))
+
 
 _COMMANDS: Final[Mapping[type[Step], Callable[[Any, Platform], Made]]] = {
     InjectStep: lambda step, host: (
@@ -178,6 +309,32 @@ _COMMANDS: Final[Mapping[type[Step], Callable[[Any, Platform], Made]]] = {
     ResetGuestStep: lambda step, host: (c.ResetGuest, (step.guest_on(host),)),
     ResetHostStep: lambda step, _: (c.ResetHost, (int(step.cold),)),
     PolicyStep: lambda step, _: (c.ChangePolicy, (msgspec.json.encode(step.switches).decode(),)),
+    WriteRegisterStep: lambda step, host: (
+        c.WriteErrorRegister,
+        (_ras_node(step.ras_node, host.shape), int(step.register.register), step.value),
+    ),
+    SErrorStep: lambda step, host: (
+        c.PendSError,
+        (step.esr, _guest(step.guest, host), step.el, step.pe % host.shape.pes),
+    ),
+    VcpuEventsStep: lambda step, host: (
+        c.SetVcpuEvents,
+        (
+            step.guest_on(host),
+            int(step.pending),
+            int(step.esr is not UNSET),
+            0 if step.esr is UNSET else step.esr,
+            int(step.abort),
+        ),
+    ),
+    PresentBlockStep: lambda step, host: (
+        c.PresentBlock,
+        (bytes.fromhex(step.block), step.source_id, _guest(step.guest, host), step.el),
+    ),
+    GuestErrorStep: lambda step, host: (c.InjectGuestError, (step.guest_on(host), bytes.fromhex(step.block))),
+    BarrierStep: lambda step, host: (c.RunBarrier, (_guest(step.guest, host), step.pe % host.shape.pes)),
+    CallFirmwareStep: lambda step, host: (c.CallFirmware, (step.pe % host.shape.pes,)),
+    WithdrawFirmwareStep: lambda step, host: (c.WithdrawFirmware, (step.guest_on(host),)),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Final, TypedDict, Unpack
 
 import click
 
+UNMET: Final = 1  # the run is not what its scenario expects
 INTERRUPTED: Final = 130
 HOSTS_MAX: Final = 1_000_000
 FAULTS_MAX: Final = 20_000_000
@@ -44,6 +45,7 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
     """Run a scenario."""
     from fleet import __version__
     from fleet.console import carry_out
+    from fleet.expectation import ExpectTable, unmet
     from fleet.log.files import FileLog
     from fleet.manifest import Manifest, Options
     from fleet.plan import Plan
@@ -68,12 +70,14 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         partitions=parsed.partitions,
         version=__version__,
     )
+    changed = options != Options(seed=options.seed) or plan.seed != parsed.seed
     summary, seconds = carry_out(FileLog.create(out, manifest), plan, commands=plan.commands_written())
     repeat = ["rasfleet", "run", scenario, "--seed", str(plan.seed)]
     for name in ("hosts", "guests", "faults"):
         if given[name] is not None:
             repeat += [f"--{name}", str(given[name])]
     repeat += ["--out", f"{out}-again"]
+    wrong = [] if changed or summary.interrupted else unmet(parsed.expect, summary)
     show(
         Told(
             scenario=parsed.name,
@@ -85,9 +89,16 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
             seconds=seconds,
             repeat=repeat,
             out=str(out),
+            unmet=wrong,
         ),
         as_json=given["as_json"],
     )
+    if changed and parsed.expect != ExpectTable():
+        click.echo("the size or the seed is not the scenario's: what it expects was not checked", err=True)
+    for each in wrong:
+        click.echo(f"{place}: expect.{each.key}: expected {each.expected}, found {each.found:,}", err=True)
+    if wrong:
+        sys.exit(UNMET)
     if summary.interrupted:
         click.echo(f"interrupted; what was taken so far is in {out}", err=True)
         sys.exit(INTERRUPTED)

@@ -4,14 +4,16 @@ import pytest
 
 from fleet.manifest import BEHAVIOUR
 from fleet.scenario import bundled
-from tests.pin_digests import HOW, SIZES, contradictions, digest_of, pinned
-
-CASES = [(name, size) for name in bundled() for size in SIZES]
+from tests.pin_digests import CASES, HOW, contradictions, digest_of, pinned
 
 
-@pytest.mark.parametrize(("name", "size"), CASES, ids=[" ".join(case) for case in CASES])
-def test_a_bundled_scenario_has_the_digest_of_its_behaviour_number(name, size):
-    assert digest_of(name, SIZES[size]) == pinned().get(str(BEHAVIOUR), {}).get(f"{name} {size}"), HOW
+@pytest.mark.parametrize("case", CASES)
+def test_a_bundled_scenario_has_the_digest_of_its_behaviour_number(case):
+    assert digest_of(*CASES[case]) == pinned().get(str(BEHAVIOUR), {}).get(case), HOW
+
+
+def test_every_bundled_scenario_is_pinned():
+    assert {name for name, _ in CASES.values()} == set(bundled())
 
 
 def test_no_two_behaviours_are_pinned_as_one():

@@ -7,6 +7,7 @@ from fleet.script import AnyStep, FaultName, PageName, command_of
 from nodes.events import NO_GUEST
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX
+from nodes.hardware.record import RecordRegister
 from nodes.linux.pages import PAGE_SIZE, PageKind
 from nodes.policy import Switches
 from nodes.stack.platform import HostShape, platform_of
@@ -53,6 +54,32 @@ STEPS = {
         ('{"kernel":"6.1","ce_threshold":9}',),
     ),
     'do = "change-policy"\nswitches = {}': (c.ChangePolicy, ("{}",)),
+    'do = "write-register"\nras_node = "memory 1"\nregister = "pfgctl"\nvalue = 0x80000020': (
+        c.WriteErrorRegister,
+        (0x001, RecordRegister.PFGCTL, 0x8000_0020),
+    ),
+    'do = "write-register"\nras_node = "cache 9"\nregister = "misc0"\nvalue = 1': (
+        c.WriteErrorRegister,
+        (0x101, RecordRegister.MISC0, 1),
+    ),
+    'do = "write-register"\nras_node = "bus 5"\nregister = "ctlr"\nvalue = 0': (
+        c.WriteErrorRegister,
+        (0x300, RecordRegister.CTLR, 0),
+    ),
+    'do = "serror"\nesr = 0xbe000411': (c.PendSError, (0xBE00_0411, NO_GUEST, 0, 0)),
+    'do = "serror"\nesr = 0xbe000411\nguest = 4\nel = 1\npe = 9': (c.PendSError, (0xBE00_0411, 1, 1, 1)),
+    'do = "set-vcpu-events"\nguest = 1\nesr = 0x411': (c.SetVcpuEvents, (1, 1, 1, 0x411, 0)),
+    'do = "set-vcpu-events"\nguest = 1\nabort = true\npending = false': (c.SetVcpuEvents, (1, 0, 0, 0, 1)),
+    'do = "present-block"\nblock = "00ff"\nsource_id = 2\nguest = 3\nel = 1': (
+        c.PresentBlock,
+        (b"\x00\xff", 2, 0, 1),
+    ),
+    'do = "present-block"\nblock = "00ff"': (c.PresentBlock, (b"\x00\xff", 0, NO_GUEST, 0)),
+    'do = "inject-guest-error"\nguest = 1\nblock = "00ff"': (c.InjectGuestError, (1, b"\x00\xff")),
+    'do = "barrier"\nguest = 1': (c.RunBarrier, (1, 0)),
+    'do = "barrier"\npe = 9': (c.RunBarrier, (NO_GUEST, 1)),
+    'do = "call-firmware"\npe = 9': (c.CallFirmware, (1,)),
+    'do = "withdraw-firmware"\nguest = 4': (c.WithdrawFirmware, (1,)),
 }
 
 

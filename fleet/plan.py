@@ -23,9 +23,10 @@ from fleet.partition import partitions_of
 from fleet.run import Commands
 from fleet.scenario import FAULTS_PER_HOST, epoch_ns, parse, topology_of
 from fleet.scenario_errors import ScenarioError, shown
-from fleet.script import InjectStep, SelectingTable, command_of
+from fleet.script import InjectStep, command_of
+from fleet.selecting import SelectingTable
 from fleet.sources import Source, members_of, sources_of
-from fleet.spans import Column, Spans
+from fleet.spans import Spans
 from fleet.tables import FAULTS_MAX, FaultsTable, Scenario
 from fleet.topology import Topology
 from nodes.events import ClockAdvanced

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
 
 from fleet.names import name_pattern, shared_name
 from fleet.scenario_checks import check_faults, check_labels, check_selecting

@@ -6,7 +6,8 @@ from typing import Final
 from msgspec import UNSET
 
 from fleet.scenario_errors import ScenarioError, shown
-from fleet.script import SelectingTable, Step
+from fleet.script import Step
+from fleet.selecting import SelectingTable
 from fleet.tables import FaultsTable, Scenario
 from nodes.stack.machine import NS_PER_S
 

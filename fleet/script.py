@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from fleet.topology import Selection, Where
+from fleet.selecting import Number, SelectingTable
 from nodes.events import NO_GUEST
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX
@@ -24,9 +24,6 @@ from nodes.stack.platform import HostShape, Platform
 
 BLOCK_SIZE_MAX: Final = 4096  # bytes of a status block in a scenario; a larger one belongs into `rasfleet import`
 Small = Annotated[int, Meta(ge=0, le=1 << 16)]
-Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Number = Annotated[int, Meta(ge=0, le=1_000_000)]  # of a region, a row, a rack
-Numbers = Number | Annotated[list[Number], Meta(min_length=1, max_length=1000)]
 Seconds = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)]
 Address = Annotated[int, Meta(ge=0, lt=1 << 56)]
 RegisterValue = Annotated[int, Meta(ge=0)]  # 64 bits: the library takes no bound as large
@@ -89,49 +86,6 @@ def _check_block(block: str) -> None:
         raise ValueError("block: expected a status block as lower-case hex, two digits a byte, without 0x")
 
 
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of a scenario: unknown keys are refused."""
-
-
-class SelectingTable(Table, frozen=True, kw_only=True):
-    """A table for some hosts: those for which all of these keys hold."""
-
-    hosts: Annotated[Name | UnsetType, Meta(description="shell pattern of the hosts' names")] = UNSET
-    region: Annotated[Numbers | UnsetType, Meta(description="a region by number, or several")] = UNSET
-    rack_row: Annotated[
-        Numbers | UnsetType, Meta(description="a row of racks by its number in the region, or several")
-    ] = UNSET
-    rack: Annotated[Numbers | UnsetType, Meta(description="a rack by its number in the row, or several")] = UNSET
-    firmware: Annotated[Name | UnsetType, Meta(description="hosts with this `[[firmware]]`")] = UNSET
-
-    def selecting(self) -> list[str]:
-        """The keys that select."""
-        return [key for key in _SELECTING if getattr(self, key, UNSET) is not UNSET]
-
-    @property
-    def batch(self) -> str:
-        """The batch of DIMMs that is meant; empty: none."""
-        return ""
-
-    def selection(self) -> Selection:
-        """The hosts, or DIMMs, that are meant."""
-        return Selection(
-            "*" if self.hosts is UNSET else self.hosts,
-            Where(_several(self.region), _several(self.rack_row), _several(self.rack)),
-            "" if self.firmware is UNSET else self.firmware,
-            self.batch,
-        )
-
-
-_SELECTING: Final = ("hosts", "region", "rack_row", "rack", "firmware", "dimm_batch")
-
-
-def _several(numbers: Numbers | UnsetType) -> tuple[int, ...] | None:
-    if numbers is UNSET:
-        return None
-    return (numbers,) if isinstance(numbers, int) else tuple(numbers)
-
-
 Made = tuple[type[c.Command], tuple[object, ...]]  # a command, and what it says beside host and time
 
 
@@ -140,7 +94,7 @@ class Step(SelectingTable, frozen=True, kw_only=True, tag_field="do"):
 
     at_s: Annotated[Seconds, Meta(description="virtual time in seconds")]
     host: Annotated[
-        Small | UnsetType,
+        Number | UnsetType,
         Meta(description="one host by number, counted round; the first, unless hosts are selected"),
     ] = UNSET
 

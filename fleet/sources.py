@@ -8,7 +8,7 @@ arrival of each host or DIMM that has one within the run, and nothing of the oth
 from bisect import bisect_left
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from msgspec import UNSET

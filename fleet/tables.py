@@ -11,8 +11,10 @@ from msgspec import UNSET, Meta, UnsetType
 from fleet.expectation import ExpectTable
 from fleet.partition import PARTITIONS_MAX
 from fleet.presets import PresetName, mix_of
-from fleet.script import AnyStep, FaultName, Name, PageName, Seconds, SelectingTable, Small, Table
+from fleet.script import AnyStep, FaultName, PageName, Seconds, Small
+from fleet.selecting import Name, Number, SelectingTable, Table
 from fleet.topology import RACKS_MAX, REGIONS_MAX, ROWS_MAX
+from nodes.hardware.fault import FAULTS
 from nodes.policy import SwitchChanges, Switches
 
 HOSTS_MAX: Final = 1_000_000
@@ -25,6 +27,14 @@ Many = Annotated[int, Meta(ge=1, le=1_000_000)]
 PerHour = Annotated[float, Meta(ge=1e-12, le=1e6)]
 Fit = Annotated[float, Meta(ge=1e-6, le=1e15)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+_MIX: Final = {  # what editors offer
+    "properties": {
+        fault.name: {"type": "integer", "minimum": 0, "maximum": 1_000_000, "description": fault.says}
+        for fault in FAULTS
+    },
+    "additionalProperties": False,
+}
 
 
 class HostsTable(Table, frozen=True, kw_only=True):
@@ -120,9 +130,12 @@ class FaultsTable(SelectingTable, frozen=True, kw_only=True):
         PresetName | UnsetType,
         Meta(description="DRAM faults of a field study, by FIT a device, in place of mix and number"),
     ] = UNSET
-    mix: Annotated[dict[FaultName, Weight] | UnsetType, Meta(description="weight of each kind of fault")] = UNSET
+    mix: Annotated[
+        dict[FaultName, Weight] | UnsetType,
+        Meta(description="weight of each kind of fault", extra_json_schema=_MIX),
+    ] = UNSET
     dimm_batch: Annotated[Name | UnsetType, Meta(description="DIMMs of this `[[dimm_batches]]`")] = UNSET
-    host: Annotated[Small | UnsetType, Meta(description="one host by number, counted round")] = UNSET
+    host: Annotated[Number | UnsetType, Meta(description="one host by number, counted round")] = UNSET
     met_by: Annotated[MetByTable, Meta(description="who meets the error, as weights")] = MetByTable(
         guest=8, host=2
     )

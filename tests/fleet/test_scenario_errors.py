@@ -7,9 +7,18 @@ from hypothesis import strategies as st
 
 from fleet.manifest import Options
 from fleet.plan import Plan
-from fleet.scenario import FaultsTable, HostsTable, MetByTable, OverrideTable, Scenario, parse
+from fleet.scenario import parse
 from fleet.scenario_errors import ScenarioError
 from fleet.script import InjectStep, SetPeStep
+from fleet.tables import (
+    DimmBatchTable,
+    FaultsTable,
+    FirmwareTable,
+    HostsTable,
+    MetByTable,
+    OverrideTable,
+    Scenario,
+)
 from nodes.policy import Switches
 
 HOSTS = "[[hosts]]\n"
@@ -149,7 +158,18 @@ def test_what_is_no_toml_is_said(text, said):
     assert refused(text).startswith(f"file.toml: {said}")
 
 
-TABLES = (Scenario, HostsTable, OverrideTable, FaultsTable, MetByTable, Switches, InjectStep, SetPeStep)
+TABLES = (
+    Scenario,
+    HostsTable,
+    FirmwareTable,
+    DimmBatchTable,
+    OverrideTable,
+    FaultsTable,
+    MetByTable,
+    Switches,
+    InjectStep,
+    SetPeStep,
+)
 KEYS = sorted({field.name for kind in TABLES for field in msgspec.structs.fields(kind)} | {"do", "memory-ce"})
 words = st.sampled_from(["inject", "reset-host", "change-policy", "memory-ce", "6.1", "host-{}", "*", "x"])
 values = st.recursive(

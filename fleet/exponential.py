@@ -2,7 +2,7 @@
 
 ``E(d) = -ln(1 - d / 2^64)`` for a draw d of 64 bits. Write 2^64 - d as m / 2^z with m in [1/2, 1): then
 E = z ln 2 - ln m, and -ln m comes from a table of 4,096 steps over [1/2, 1), straight between them. The table is
-computed when the module loads, in decimals of 40 digits that are the same everywhere (PEP 327, General Decimal
+computed when the module loads, in decimals of 24 digits that are the same everywhere (PEP 327, General Decimal
 Arithmetic: ln is correctly rounded), and rounded to 2^-58.
 
 Error: E is exact at the steps up to 2^-58 and too large between them, by at most 2^-27 and by at most 6.2e-5 of E
@@ -32,7 +32,7 @@ _STEPS: Final = 1 << _BITS
 def _table() -> tuple[list[int], int]:
     """-ln m at each step from 1/2 to 1, and ln 2, in units of E."""
     with localcontext() as context:
-        context.prec, context.rounding = 40, ROUND_HALF_EVEN
+        context.prec, context.rounding = 24, ROUND_HALF_EVEN
         one = Decimal(ONE)
         steps = [-(Decimal(_STEPS + step) / (2 * _STEPS)).ln() * one for step in range(_STEPS + 1)]
         return [int(step.to_integral_value()) for step in steps], int((Decimal(2).ln() * one).to_integral_value())

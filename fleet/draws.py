@@ -91,12 +91,14 @@ def keys_of_hosts(seed: int, purpose: str, hosts: Draws) -> Draws:
 
 def keys_of_devices(keys: Draws, devices: Draws) -> Draws:
     """The keys of one device of each host: its draws are others than the host's own."""
-    return _all_mixed(keys ^ np.uint64(_DEVICES) + (devices + np.uint64(1)) * np.uint64(_STEP))
+    return _all_mixed(keys ^ (np.uint64(_DEVICES) + (devices + np.uint64(1)) * np.uint64(_STEP)))
 
 
 def draws_of_keys(keys: Draws, k: "Draws | int") -> Draws:
     """Draw ``k`` of each key, equal to ``draw`` for hosts."""
-    return _all_mixed(keys + (np.asarray(k, dtype=np.uint64) + np.uint64(1)) * np.uint64(_STEP))
+    if isinstance(k, int):
+        return _all_mixed(keys + np.uint64((k + 1) * _STEP & _MASK))
+    return _all_mixed(keys + (k + np.uint64(1)) * np.uint64(_STEP))
 
 
 def draws_of_numbers(seed: int, purpose: str, numbers: Draws) -> Draws:

@@ -2,8 +2,8 @@
 
 A run whose hosts mask, count, or fall silent differs: an estimate says whether a disk will hold a run, no more.
 
-Source: ``python -m tests.bench.sizes``: 2,000 faults of a kind over 100 hosts with 4 guests and 24 virtual hours, with
-the default switches; bytes of the log's files, commands and frames included.
+Source: ``python -m tests.bench.sizes``: 2,000 faults of a kind over 100 hosts with 4 guests and 24 virtual hours,
+with the default switches; bytes of the log's files, commands and frames included.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """Random faults: which, when, where, and who meets them, as columns of draws.
 
-A draw belongs to a fault by name: to its number within its table of the scenario, or, where hosts or DIMMs fail each
-by itself, to the host or DIMM and the fault's number there. So another table, or another seed elsewhere, leaves it as
-it was. Times and choices are integer arithmetic: the same on every processor.
+A draw belongs to a fault by name: to its number within its table of the scenario, or, where hosts or DIMMs fail
+each by itself, to the host or DIMM and the fault's number there. So another table, or another seed elsewhere,
+leaves it as it was. Times and choices are integer arithmetic: the same on every processor.
 
 Sources: the design's section 3, "Chance". The shares of a scenario are its own; field rates are in fleet.presets.
 """

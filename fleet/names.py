@@ -65,9 +65,9 @@ class NamePattern(NamedTuple):
         return number if self.name(number) == name else -1
 
     def counting(self, sizes: Sequence[int]) -> "NamePattern":
-        """The pattern for so many rows of a region, racks of a row, hosts of a rack; ValueError if one is not named.
+        """The pattern for so many regions, rows of each, racks of each, hosts of each.
 
-        ``sizes`` begins with the regions.
+        ValueError when a level of several is not named.
         """
         if self.numerals[0].level == "":
             return self

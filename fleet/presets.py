@@ -1,10 +1,10 @@
 """DRAM faults as field studies found them: FIT a device by mode, and what this model makes of each.
 
-A fault of one bit is corrected. Of a wider one some errors meet more bits than ECC corrects: ``uncorrected`` is that
-share, out of 1,000 faults. For DDR4 it is the share of faults whose server had a ticket about an uncorrected error,
-an upper estimate; for DDR2 the study says none, and the DDR4 mode of the same shape is assumed. A fault gives one
-error here, transient or permanent: a permanent one does not come back by itself (write it as `each` or a script).
-What kind of uncorrected error it is, is assumed: see UNCORRECTED.
+A fault of one bit is corrected. Of a wider one some errors meet more bits than ECC corrects: ``uncorrected`` is
+that share, out of 1,000 faults. For DDR4 it is the share of faults whose server had a ticket about an uncorrected
+error, an upper estimate; for DDR2 the study says none, and the DDR4 mode of the same shape is assumed. A fault
+gives one error here, transient or permanent: a permanent one does not come back by itself (write it as `each` or a
+script). What kind of uncorrected error it is, is assumed: see UNCORRECTED.
 
 Sources: Sridharan and Liberty, SC'12 (Jaguar, DDR2), as FaultSim's Settings.hh has its rates; lpharch
 DRAM_FAULT_SIM, dram_error_analysis/FITrate.csv (DDR4, from Alibaba's logs of October 2019 to May 2020).

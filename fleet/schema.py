@@ -1,12 +1,12 @@
 """The JSON Schema of a scenario, and the table of its keys: both from the declarations in fleet.tables.
 
-The schema says what a single key may hold. What only several keys tell together (which of two says where, labels that
-must exist, bounds of 64 bits) is said when a scenario is read: ``rasfleet validate``.
+The schema says what a single key may hold. What only several keys tell together (which of two says where, labels
+that must exist, bounds of 64 bits) is said when a scenario is read: ``rasfleet validate``.
 
 Sources: JSON Schema draft 2020-12; Taplo's directive ``#:schema`` for editors.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -92,7 +92,7 @@ def _do(step: dict[str, Any]) -> str:
 
 
 def _table(
-    heading: str, table: dict[str, Any], tables: dict[str, Any], *, without: Set[str] = frozenset()
+    heading: str, table: dict[str, Any], tables: dict[str, Any], *, without: Collection[str] = ()
 ) -> Iterator[str]:
     yield f"### {heading}\n"
     yield f"{table['description'].partition('`: ')[2] or table['description']}\n"

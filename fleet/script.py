@@ -1,7 +1,7 @@
 """What happens at set times: the steps of a scenario's script, and the words that scenarios use.
 
-A step names its host by number, counted round, so that a script holds for any number of hosts; or it selects hosts,
-and is done to each of them.
+A step names its host by number, counted round, so that a script holds for any number of hosts; or it selects
+hosts, and is done to each of them.
 """
 
 import re

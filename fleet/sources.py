@@ -1,8 +1,8 @@
 """Where a run's faults come from, in the order of time: tables with a known number of faults, and rates.
 
 A source is opened and then asked for everything before a time, again and again. What is known by number keeps four
-bytes a fault, the order of its times; everything else of a fault is drawn when it is asked for. Rates keep the next
-arrival of each host or DIMM that has one within the run, and nothing of the others, whose first draw says so.
+bytes a fault, the order of its times; everything else of a fault is drawn when it is asked for. Rates keep the
+next arrival of each host or DIMM that has one within the run, and nothing of the others, whose first draw says so.
 """
 
 from bisect import bisect_left
@@ -79,15 +79,26 @@ class Members(NamedTuple):
         return place, device
 
 
+class Victims(Protocol):
+    """Whom the faults of a table with a known number hit."""
+
+    def named(self, numbers: Column) -> Named:
+        """How the draws of some of the faults are named."""
+
+    def located(self, named: Named) -> tuple[Column, Column | None]:
+        """The places of their hosts, and their DIMMs where these are chosen here."""
+
+
 class Counted:
     """A known number of faults, at times spread evenly over the span."""
 
     by_rate = False
 
-    def __init__(self, table: FaultsTable, topology: Topology, span: Span, size: int) -> None:
+    def __init__(self, table: FaultsTable, topology: Topology, span: Span, victims: Victims, size: int) -> None:
         self.table = table
         self.topology = topology
         self.span = span
+        self.victims = victims
         self.size = size
 
     @property
@@ -95,16 +106,11 @@ class Counted:
         """How many faults there are."""
         return self.size
 
-    def named(self, numbers: Column) -> Named:
-        """How the draws of some of them are named."""
-        raise NotImplementedError
+    def times(self, numbers: Column) -> Column:
+        """When some of them happen."""
+        return self._times(self.victims.named(numbers))
 
-    def located(self, numbers: Column, named: Named) -> tuple[Column, Column | None]:
-        """The places of their hosts, and their DIMMs where these are chosen here."""
-        raise NotImplementedError
-
-    def times(self, named: Named) -> Column:
-        """When they happen."""
+    def _times(self, named: Named) -> Column:
         return self.span.first + below(named, "time", self.span.end - self.span.first)
 
     def _chunks(self) -> Iterator[Column]:
@@ -115,18 +121,19 @@ class Counted:
         """How many faults there are before a time."""
         if end_ns >= self.span.end:
             return self.size
-        return sum(int((self.times(self.named(numbers)) < end_ns).sum()) for numbers in self._chunks())
+        return sum(int((self.times(numbers) < end_ns).sum()) for numbers in self._chunks())
 
     def columns(self, numbers: Column) -> Columns:
         """Some of them, whole."""
-        named = self.named(numbers)
-        return columns_of(self.table, self.topology, named, When(self.times(named), *self.located(numbers, named)))
+        named = self.victims.named(numbers)
+        when = When(self._times(named), *self.victims.located(named))
+        return columns_of(self.table, self.topology, named, when)
 
     def opened(self) -> Opened:
         """The faults by time."""
         times = np.empty(self.size, dtype=np.int64)
         for numbers in self._chunks():
-            times[numbers] = self.times(self.named(numbers))
+            times[numbers] = self.times(numbers)
         return _OpenedCounted(self, np.argsort(times, kind="stable").astype(np.int32))
 
 
@@ -137,7 +144,7 @@ class _OpenedCounted:
         self._at = 0
 
     def _time(self, number: np.int32) -> int:
-        return int(self._source.times(self._source.named(np.asarray([number], dtype=np.int64)))[0])
+        return int(self._source.times(np.asarray([number], dtype=np.int64))[0])
 
     def until(self, end_ns: int) -> Columns:
         """Everything before this time that was not yet given."""
@@ -147,47 +154,44 @@ class _OpenedCounted:
         return self._source.columns(numbers)
 
 
-class Shared(Counted):
-    """A share of a total: each fault, by its number, chooses its host."""
+class Shared(NamedTuple):
+    """Each fault, by its number, chooses its host among all that are meant, or its DIMM."""
 
-    def __init__(
-        self, table: FaultsTable, topology: Topology, span: Span, *, seed: int, size: int, members: Members
-    ) -> None:
-        super().__init__(table, topology, span, size)
-        self._seed = seed
-        self._members = members
+    table: FaultsTable
+    topology: Topology
+    seed: int
+    members: Members
 
     def named(self, numbers: Column) -> Named:
         """By number."""
-        return ByNumber(self._seed, self.table.name, numbers)
+        return ByNumber(self.seed, self.table.name, numbers)
 
-    def located(self, numbers: Column, named: Named) -> tuple[Column, Column | None]:
+    def located(self, named: Named) -> tuple[Column, Column | None]:
         """Any of the hosts, or of the DIMMs of a batch."""
+        chosen = below(named, "host", self.members.size)
         if self.table.host is not UNSET:
-            return np.full(numbers.size, self.table.host % self.topology.count, dtype=np.int64), None
-        place, device = self._members.located(below(named, "host", self._members.size))
+            return np.full_like(chosen, self.table.host % self.topology.count), None
+        place, device = self.members.located(chosen)
         return place, device if self.table.of_dimms else None
 
 
-class Each(Counted):
-    """A number of faults for each host, or each DIMM, of a group."""
+class Each(NamedTuple):
+    """Every host, or DIMM, of a group has the same number of faults."""
 
-    def __init__(self, table: FaultsTable, topology: Topology, span: Span, *, seed: int, units: Units) -> None:
-        assert table.each is not UNSET
-        self._each = table.each
-        super().__init__(table, topology, span, units.members.size * self._each)
-        self._seed = seed
-        self._units = units
+    table: FaultsTable
+    seed: int
+    units: Units
+    each: int
 
     def named(self, numbers: Column) -> Named:
         """By host, or DIMM."""
-        members = self._units.members.at(numbers // self._each)
-        return ByUnit(self._seed, self.table.name, self._units, members, numbers % self._each)
+        unit, k = divided(numbers, self.each)
+        return ByUnit(self.seed, self.table.name, self.units, self.units.members.at(unit), k)
 
-    def located(self, numbers: Column, named: Named) -> tuple[Column, Column | None]:
+    def located(self, named: Named) -> tuple[Column, Column | None]:
         """The host, or the DIMM, whose they are."""
-        assert isinstance(named, ByUnit)
-        return _located(self._units, named.members)
+        assert isinstance(named, ByUnit), "named otherwise"
+        return _located(self.units, named.members)
 
 
 def _located(units: Units, members: Column) -> tuple[Column, Column | None]:
@@ -321,6 +325,10 @@ def sources_of(table: FaultsTable, topology: Topology, *, seed: int, size: int, 
     span = Span(round(table.from_s * NS_PER_S), round(end_s * NS_PER_S))
     members = members_of(table, topology)
     if table.size_by == "share":
-        return [Shared(table, topology, span, seed=seed, size=size, members=members)] if size else []
-    kind = Each if table.size_by == "each" else Arriving
-    return [kind(table, topology, span, seed=seed, units=units) for units in members.units]
+        return [Counted(table, topology, span, Shared(table, topology, seed, members), size)] if size else []
+    if table.each is UNSET:
+        return [Arriving(table, topology, span, seed=seed, units=units) for units in members.units]
+    return [
+        Counted(table, topology, span, Each(table, seed, units, table.each), units.members.size * table.each)
+        for units in members.units
+    ]

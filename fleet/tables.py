@@ -1,7 +1,7 @@
 """The tables of a scenario, as declarations: keys, bounds, defaults, and what each key means.
 
-The reader of scenarios, its error messages, the JSON Schema and the table of keys in ``deploy/scenarios/README.md``
-all come from here and from ``fleet.script``.
+The reader of scenarios, its error messages, the JSON Schema and the table of keys in
+``deploy/scenarios/README.md`` all come from here and from ``fleet.script``.
 """
 
 from typing import Annotated, Final
@@ -103,13 +103,14 @@ class MetByTable(Table, frozen=True, kw_only=True):
 
 
 class FaultsTable(SelectingTable, frozen=True, kw_only=True):
-    """``[[faults]]``: random faults; how many, one key says: a share of the total, a rate, or a number for each."""
+    """``[[faults]]``: random faults; one key says how many: a share of a total, a rate, or a number for each."""
 
     name: Annotated[Name, Meta(description="what its draws are named after")]
     share: Annotated[
         Many | UnsetType,
         Meta(
-            description="share of what is neither scripted, by rate nor for each; 1, unless another key says how many",
+            description="share of what is neither scripted, by rate nor for each; 1, "
+            "unless another key says how many",
         ),
     ] = UNSET
     rate_per_host_h: Annotated[PerHour | UnsetType, Meta(description="faults an hour of each host")] = UNSET

@@ -1,8 +1,8 @@
 """Which hosts a scenario has: groups of hosts that are alike, named by a pattern, in regions, rows and racks.
 
 No table of names is kept: a host's place follows from its name and back, so a million hosts cost nothing until
-they are touched. A selection names hosts by a pattern, by the numbers of their region, row and rack, and by labels:
-their firmware, and the batch of their DIMMs. Who bears a label is drawn by name, or said by a selection.
+they are touched. A selection names hosts by a pattern, by the numbers of their region, row and rack, and by
+labels: their firmware, and the batch of their DIMMs. Who bears a label is drawn by name, or said by a selection.
 
 Draws belong to a host's numbers within its group, not to its place among all: another group, or more hosts, leave
 them as they were.

@@ -219,7 +219,7 @@ def test_faults_of_a_plan_that_ends_early_are_those_that_happen():
 
 @pytest.mark.parametrize("until_s", [-1.0, 3600.1, 1e30])
 def test_an_end_outside_the_scenario_is_refused(until_s):
-    with pytest.raises(ScenarioError, match="expected a time from 0 to duration_s = 3600.0"):
+    with pytest.raises(ScenarioError, match=r"expected a time from 0 to duration_s = 3600\.0"):
         plan_of(STORM, until_s=until_s)
 
 

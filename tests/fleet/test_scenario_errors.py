@@ -122,8 +122,7 @@ WRONG = {  # what stands behind name = "x" -> what is said of it
     AT + "'injct' # did you mean": 'did you mean "inject"?',
     RACK
     + "name = 'r{rack}-{}'": 'hosts[0].name = "r{rack}-{}": expected exactly one {} or {:04d} for the number, or',
-    RACK
-    + "name = 'r{rak}'": 'hosts[0].name = "r{rak}": expected places for {region}, {row}, {rack}, {host}, not {rak}',
+    RACK + "name = 'r{rak}'": 'hosts[0].name = "r{rak}": expected places for {region}, {row}, {rack}, {host}, not',
     RACK + "name = 'h{host}-r{rack}'": "expected {region}, {row}, {rack}, {host} in this order, each once at most",
     RACK + "name = 'r{rack}{host}'": "expected text between two numbers that neither begins nor ends with a digit",
     RACK + "name = 'r{rack}'": 'hosts[0].name = "r{rack}": expected a place for the host, such as {host}',

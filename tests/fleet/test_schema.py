@@ -1,10 +1,10 @@
 """The JSON Schema of a scenario: complete, as it is committed, and what editors make of it."""
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -28,7 +28,7 @@ def taplo():
         words = [NPM, "install", "--prefix", fresh, "--no-audit", "--no-fund", "--no-update-notifier", TAPLO]
         subprocess.run(words, check=True, capture_output=True)
         try:
-            os.rename(fresh, folder)
+            Path(fresh).rename(folder)
         except OSError:  # another worker was first
             shutil.rmtree(fresh)
     return folder / "node_modules" / ".bin" / "taplo"

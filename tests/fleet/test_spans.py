@@ -47,7 +47,7 @@ def test_every_member_becomes_several_or_moves(members, each, by):
 def test_chunks_are_all_members_in_order(members, size):
     chunks = [chunk.tolist() for chunk in spans(members).chunks(size)]
 
-    assert sum(chunks, []) == members
+    assert [number for chunk in chunks for number in chunk] == members
     assert all(len(chunk) == size for chunk in chunks[:-1])
 
 

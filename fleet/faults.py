@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fleet.draws import Draws, all_below, draws_of_keys, draws_of_numbers, high_words
 from fleet.spans import Column
 from fleet.tables import FaultsTable
-from fleet.topology import Topology, Units
+from fleet.topology import Identities, Topology, Units
 from nodes.events import NO_GUEST
 from nodes.hardware.dram import DRAM_BASE, LINE_SIZE, DramAddress
 from nodes.hardware.fault import FAULT_INDEX
@@ -109,16 +109,22 @@ class ByUnit(NamedTuple):
     table: str
     units: Units
     members: Column
-    k: Column
+    ids: Identities
+    k: Draws
+
+    @classmethod
+    def of(cls, seed: int, table: str, units: Units, members: Column, k: Column) -> Self:
+        """Fault ``k`` of each of these members."""
+        return cls(seed, table, units, members, units.identities(members), k.astype(np.uint64))
 
     def drawn(self, purpose: str) -> Draws:
         """A draw for each fault."""
-        keys = self.units.keys(self.seed, f"faults/{self.table}/{purpose}", self.members)
-        return draws_of_keys(keys, self.k.astype(np.uint64))
+        keys = self.units.keys(self.seed, f"faults/{self.table}/{purpose}", self.ids)
+        return draws_of_keys(keys, self.k)
 
     def take(self, rows: NDArray[np.intp]) -> Self:
         """Some of them."""
-        return self._replace(members=self.members[rows], k=self.k[rows])
+        return self._replace(members=self.members[rows], ids=self.ids.take(rows), k=self.k[rows])
 
 
 def below(named: Named, purpose: str, bound: int) -> Column:

@@ -6,7 +6,9 @@ one above it, from 0. The outermost number of a name has no bound, so a group ca
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fnmatch import translate
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ from fleet.spans import NOBODY, Spans
 
 LEVELS: Final = ("region", "row", "rack", "host")  # from the outermost in
 DIGITS_MAX: Final = 20  # of a number in a name; a wider place for it is refused
+NUMBER_MAX: Final = 10 ** (DIGITS_MAX + 1)  # no number in a name is as large
 _NUMBER: Final = re.compile(r"\{([a-z]*)(?::0([0-9]+)d)?\}")
 _WILD: Final = re.compile(r"[*?\[]")  # what is not itself in a shell pattern
 
@@ -29,7 +32,8 @@ class Numeral(NamedTuple):
     radix: int = 0  # where it begins again; 0: never
 
 
-class NamePattern(NamedTuple):
+@dataclass(frozen=True)
+class NamePattern:
     """A name with its numbers, from the outermost in."""
 
     numerals: tuple[Numeral, ...]
@@ -41,13 +45,18 @@ class NamePattern(NamedTuple):
         places = (f"{n.before}{{{n.level}{f':0{n.width}d' if n.width else ''}}}" for n in self.numerals)
         return "".join(places) + self.after
 
+    @cached_property
+    def _written(self) -> tuple[str, list[tuple[int, int]]]:
+        """A name with a `%` for each number, and the stride and radix of each."""
+        fixed = [text.replace("%", "%%") for text in (*(n.before for n in self.numerals), self.after)]
+        places = [f"%0{numeral.width}d" if numeral.width else "%d" for numeral in self.numerals]
+        text = "".join(text + place for text, place in zip(fixed, [*places, ""], strict=True))
+        return text, [(numeral.stride, numeral.radix or NUMBER_MAX) for numeral in self.numerals]
+
     def name(self, number: int) -> str:
         """The name of one host."""
-        text = ""
-        for before, width, _, stride, radix in self.numerals:
-            value = number // stride
-            text += f"{before}{value % radix if radix else value:0{width}d}"
-        return text + self.after
+        text, steps = self._written
+        return text % tuple([number // stride % radix for stride, radix in steps])
 
     def number(self, name: str) -> int:
         """The number of a name; -1 when the pattern does not make it."""
@@ -138,26 +147,36 @@ class _Search:
     """The numbers of one pattern whose names match one shell pattern."""
 
     def __init__(self, pattern: NamePattern, size: int, shell: str, literal: int) -> None:
-        self._pattern = pattern
-        self._size = size
+        self._parts = [part for numeral in pattern.numerals for part in _digits(numeral, size)]
+        self._after = pattern.after
         self._literal = shell[:literal]
         self._rest_is_any = shell[literal:] == "*"
         self._matches = re.compile(translate(shell)).match
 
     def numbers(self, text: str, depth: int, first: int, end: int) -> Iterator[range]:
         """Those of ``first`` to ``end`` - 1, whose names begin with ``text``."""
-        before, width, _, stride, _ = self._pattern.numerals[depth]
-        last = depth == len(self._pattern.numerals) - 1
+        before, width, _, stride, _ = self._parts[depth]
+        last = depth == len(self._parts) - 1
         for value, start in enumerate(range(first, end, stride)):
             begun = f"{text}{before}{value:0{width}d}"
             stop = min(end, start + stride)
             if last:
-                if self._matches(begun + self._pattern.after):
+                if self._matches(begun + self._after):
                     yield range(start, stop)
             elif self._rest_is_any and begun.startswith(self._literal):
                 yield range(start, stop)
             elif begun.startswith(self._literal) or self._literal.startswith(begun):
                 yield from self.numbers(begun, depth + 1, start, stop)
+
+
+def _digits(numeral: Numeral, size: int) -> list[Numeral]:
+    """A padded number digit by digit, so that its first digits already tell; another one as it is."""
+    before, width, level, stride, radix = numeral
+    if not width or (radix or -(-size // stride)) > 10**width:
+        return [numeral]
+    return [
+        Numeral("" if digit else before, 1, level, stride * 10 ** (width - 1 - digit)) for digit in range(width)
+    ]
 
 
 def shared_name(groups: "Sequence[tuple[NamePattern, int]]") -> str:

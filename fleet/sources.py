@@ -186,7 +186,7 @@ class Each(NamedTuple):
     def named(self, numbers: Column) -> Named:
         """By host, or DIMM."""
         unit, k = divided(numbers, self.each)
-        return ByUnit(self.seed, self.table.name, self.units, self.units.members.at(unit), k)
+        return ByUnit.of(self.seed, self.table.name, self.units, self.units.members.at(unit), k)
 
     def located(self, named: Named) -> tuple[Column, Column | None]:
         """The host, or the DIMM, whose they are."""
@@ -219,7 +219,7 @@ class Arriving:
 
     def gaps(self, members: Column, k: Column) -> Column:
         """From the fault before to fault ``k`` of each."""
-        named = ByUnit(self.seed, self.table.name, self.units, members, k)
+        named = ByUnit.of(self.seed, self.table.name, self.units, members, k)
         return self.rate.gaps(named.drawn("gap"))
 
     def first(self) -> tuple[Column, Column]:
@@ -228,7 +228,7 @@ class Arriving:
         found = [np.empty(0, dtype=np.int64)]
         purpose = f"faults/{self.table.name}/gap"
         for members in self.units.members.chunks(CHUNK):
-            drawn = draws_of_keys(self.units.keys(self.seed, purpose, members), 0)
+            drawn = draws_of_keys(self.units.keys(self.seed, purpose, self.units.identities(members)), 0)
             found.append(members if limit >> 64 else members[drawn < np.uint64(limit)])
         members = np.concatenate(found)
         return members, self.span.first + self.gaps(members, np.zeros_like(members))
@@ -289,7 +289,7 @@ class _OpenedArriving:
         """Everything before this time that was not yet given."""
         source = self._source
         members, k, time = self._arrivals.until(min(end_ns, source.span.end))
-        named = ByUnit(source.seed, source.table.name, source.units, members, k)
+        named = ByUnit.of(source.seed, source.table.name, source.units, members, k)
         return columns_of(source.table, source.topology, named, When(time, *_located(source.units, members)))
 
 

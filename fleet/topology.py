@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fleet.draws import Draws, draws_of_keys, keys_of_devices, keys_of_hosts
 from fleet.names import NamePattern, matching
@@ -123,6 +124,17 @@ class Label(NamedTuple):
     threshold: int  # a draw of 64 bits below it bears the label; 2^64: everyone asked
 
 
+class Identities(NamedTuple):
+    """Hosts, or DIMMs of hosts, as draws name them."""
+
+    hosts: Draws
+    devices: Draws | None
+
+    def take(self, rows: NDArray[np.intp]) -> "Identities":
+        """Some of them."""
+        return Identities(self.hosts[rows], None if self.devices is None else self.devices[rows])
+
+
 class Units(NamedTuple):
     """Some hosts of a group, or some of their DIMMs: number of the host * ``each`` + number of the DIMM."""
 
@@ -130,18 +142,27 @@ class Units(NamedTuple):
     each: int  # 1: hosts
     members: Spans
 
-    def keys(self, seed: int, purpose: str, units: Column) -> Draws:
-        """What the draws of some of them for one purpose come from."""
+    def identities(self, units: Column) -> "Identities":
+        """What the draws of some of them are named after."""
+        if self.each == 1:
+            return Identities(self.group.ids(units), None)
         numbers, device = divided(units, self.each)
-        keys = keys_of_hosts(seed, f"{purpose}/{self.group.pattern.text}", self.group.ids(numbers))
-        return keys if self.each == 1 else keys_of_devices(keys, device.astype(np.uint64))
+        return Identities(self.group.ids(numbers), device.astype(np.uint64))
+
+    def keys(self, seed: int, purpose: str, ids: "Identities") -> Draws:
+        """What the draws of some of them for one purpose come from."""
+        keys = keys_of_hosts(seed, f"{purpose}/{self.group.pattern.text}", ids.hosts)
+        return keys if ids.devices is None else keys_of_devices(keys, ids.devices)
 
     def bearing(self, label: Label, kind: str, seed: int) -> Spans:
         """Those that bear a label, of those that are asked."""
         if label.threshold >> 64:
             return self.members
         found = [
-            units[draws_of_keys(self.keys(seed, f"{kind}/{label.name}", units), 0) < np.uint64(label.threshold)]
+            units[
+                draws_of_keys(self.keys(seed, f"{kind}/{label.name}", self.identities(units)), 0)
+                < np.uint64(label.threshold)
+            ]
             for units in self.members.chunks(CHUNK)
         ]
         return joined([Spans.of_numbers(units) for units in found])

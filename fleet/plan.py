@@ -87,7 +87,7 @@ class Plan:
             return options.faults
         if self.scenario.faults_total is not UNSET:
             return self.scenario.faults_total
-        return max(scripted, FAULTS_PER_HOST * self.roster.count) if self.sharing else scripted
+        return FAULTS_PER_HOST * self.roster.count if self.sharing else scripted
 
     def _check_selections(self) -> None:
         """Every table of faults and every step is about some host."""

@@ -2,7 +2,7 @@
 
 ``E(d) = -ln(1 - d / 2^64)`` for a draw d of 64 bits. Write 2^64 - d as m / 2^z with m in [1/2, 1): then
 E = z ln 2 - ln m, and -ln m comes from a table of 4,096 steps over [1/2, 1), straight between them. The table is
-computed when the module loads, in decimals of 24 digits that are the same everywhere (PEP 327, General Decimal
+computed when it is first needed, in decimals of 24 digits that are the same everywhere (PEP 327, General Decimal
 Arithmetic: ln is correctly rounded), and rounded to 2^-58.
 
 Error: E is exact at the steps up to 2^-58 and too large between them, by at most 2^-27 and by at most 6.2e-5 of E
@@ -13,6 +13,7 @@ Source: the design's section 3, "Chance" (no ``log`` of a library decides a time
 
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from fractions import Fraction
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -29,18 +30,24 @@ _BITS: Final = 12
 _STEPS: Final = 1 << _BITS
 
 
-def _table() -> tuple[list[int], int]:
-    """-ln m at each step from 1/2 to 1, and ln 2, in units of E."""
+class _Logarithms(NamedTuple):
+    """-ln m at each step from 1/2 to 1, and what is lost over each, in units of E."""
+
+    steps: list[int]
+    ln_2: int
+    all_steps: Draws
+    all_drops: Draws
+
+
+@cache
+def _logarithms() -> _Logarithms:
+    """Computed once, in some 70 ms, when a rate first needs them."""
     with localcontext() as context:
         context.prec, context.rounding = 24, ROUND_HALF_EVEN
-        one = Decimal(ONE)
-        steps = [-(Decimal(_STEPS + step) / (2 * _STEPS)).ln() * one for step in range(_STEPS + 1)]
-        return [int(step.to_integral_value()) for step in steps], int((Decimal(2).ln() * one).to_integral_value())
-
-
-_LN_TABLE, _LN_2 = _table()
-_LN: Final = np.asarray(_LN_TABLE, dtype=np.uint64)
-_DROP: Final = _LN[:-1] - _LN[1:]  # over each step
+        logarithms = [-(Decimal(_STEPS + step) / (2 * _STEPS)).ln() * ONE for step in range(_STEPS + 1)]
+        steps = [int(logarithm.to_integral_value()) for logarithm in logarithms]
+    every = np.asarray(steps, dtype=np.uint64)
+    return _Logarithms(steps, steps[0], every, every[:-1] - every[1:])
 
 
 def exponential(drawn: int) -> int:
@@ -52,7 +59,8 @@ def exponential(drawn: int) -> int:
     mantissa = rest << zeros
     step = mantissa >> 63 - _BITS & _STEPS - 1
     part = mantissa << 1 + _BITS & (1 << 64) - 1
-    return zeros * _LN_2 + _LN_TABLE[step] - (part * (_LN_TABLE[step] - _LN_TABLE[step + 1]) >> 64)
+    steps, ln_2, _, _ = _logarithms()
+    return zeros * ln_2 + steps[step] - (part * (steps[step] - steps[step + 1]) >> 64)
 
 
 def all_exponential(drawn: Draws) -> Draws:
@@ -65,7 +73,8 @@ def all_exponential(drawn: Draws) -> Draws:
         zeros += moved
     step = (mantissa >> np.uint64(63 - _BITS) & np.uint64(_STEPS - 1)).astype(np.intp)
     part = mantissa << np.uint64(1 + _BITS)
-    found = zeros * np.uint64(_LN_2) + _LN[step] - high_words(part, _DROP[step])
+    _, ln_2, steps, drops = _logarithms()
+    found = zeros * np.uint64(ln_2) + steps[step] - high_words(part, drops[step])
     return np.where(drawn == 0, np.uint64(0), found)
 
 

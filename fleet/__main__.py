@@ -12,6 +12,7 @@ import click
 
 from fleet import __version__
 
+DIFFERS: Final = 1
 CORRUPT: Final = 4
 USAGE: Final = 2
 INTERRUPTED: Final = 130
@@ -19,6 +20,8 @@ DEFECT: Final = 70  # sysexits.h EX_SOFTWARE
 TRACEBACK: Final = "RASFLEET_TRACEBACK"  # environment: show where a failure comes from
 COMMANDS: Final = {  # name -> what it does, in the order of help
     "run": "Run a scenario: a fault storm through many hosts.",
+    "resume": "Carry a run on that was stopped, cut off, or sent further commands.",
+    "inject": "Send a fault to a host of a run.",
     "trace": "Send one fault through one host, and show what each level does.",
     "decode": "Show a syndrome, register, record or table as fields with their meaning.",
     "sample": "Write varied status blocks or CPER records, for testing what reads them.",
@@ -79,13 +82,15 @@ def main() -> None:
 
 def _explained(fault: Exception) -> tuple[int, str]:
     """The exit code of a failure, and one line about it."""
-    from fleet.log.protocol import CorruptLog, LogError
+    from fleet.log.protocol import Contradiction, CorruptLog, LogError
     from fleet.scenario_errors import ScenarioError
     from fleet.times import NoTime
     from nodes.spec.layout import Malformed
 
     while isinstance(fault, ExceptionGroup):  # of a run's tasks; the first one ended the others
         fault = fault.exceptions[0]
+    if isinstance(fault, Contradiction):
+        return DIFFERS, str(fault)
     if isinstance(fault, CorruptLog | Malformed):
         return CORRUPT, str(fault)
     if isinstance(fault, LogError | ScenarioError | NoTime):

@@ -16,7 +16,7 @@ from msgspec import UNSET
 from fleet.faults import NS_PER_S, Column, Columns, random_faults, shares
 from fleet.manifest import Manifest, Options
 from fleet.partition import partition_of
-from fleet.run import Commands
+from fleet.writer import CLOCK_NS, ORIGIN, Commands
 from fleet.scenario import FAULTS_PER_HOST, Scenario, epoch_ns, parse, topology_of
 from fleet.scenario_errors import ScenarioError, shown
 from fleet.script import InjectStep, Made, command_of
@@ -24,8 +24,6 @@ from fleet.topology import Topology
 from nodes.events import ClockAdvanced
 from nodes.events import commands as c
 
-ORIGIN: Final = 0  # of the scenario's own commands
-CLOCK_NS: Final = 60 * NS_PER_S  # between two advances of the clock
 BATCH_COMMANDS: Final = 4096  # that are made durable together
 SETTLE_NS: Final = 120 * NS_PER_S  # after the end, until reboots and restarts are over too
 
@@ -170,6 +168,13 @@ def _merged(columns: Sequence[Columns]) -> list[tuple[int, Made]]:
         lists = [column.tolist() for column in part[1:]]
         rows += [(place, (c.InjectFault, tuple(fields))) for place, *fields in zip(*lists, strict=True)]
     return rows
+
+
+def roster_of(manifest: Manifest) -> tuple[Topology, int]:
+    """The hosts of a run that is there, and the real time of its virtual time 0 (ns since 1970)."""
+    scenario = parse(manifest.scenario, f"the scenario of run {manifest.name}")
+    options = manifest.options
+    return topology_of(scenario, hosts=options.hosts, guests=options.guests), epoch_ns(scenario.start)
 
 
 def plan_of(manifest: Manifest) -> Plan:

@@ -26,6 +26,8 @@ class Told(NamedTuple):
     repeat: list[str]
     out: str
     unmet: Sequence[Unmet] = ()  # what the scenario expects otherwise
+    place: str = ""  # of the scenario: a file, or a name
+    unchecked: bool = False  # the scenario expects something, and of another size or seed
 
 
 def show(told: Told, *, as_json: bool) -> None:

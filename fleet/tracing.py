@@ -8,7 +8,7 @@ does on a machine.
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,7 @@ from nodes.hardware.fault import FAULT_INDEX
 from nodes.host import Host, HostShape
 from nodes.linux.pages import PageKind
 from nodes.policy import SwitchChanges, Switches
+from nodes.stack.platform import Platform
 
 GUESTS: Final = 4  # of the host, unless a later one is named
 HOST_EL: Final = 2  # of the host's kernel
@@ -77,20 +78,12 @@ def trace(wanted: Wanted, switches: Switches, block: bytes = b"") -> Traced:
     """Send one fault through one host. ``block``: what ``block:`` names. Raises NotTraceable."""
     guests = max(GUESTS, 1 + (wanted.guest or 0))
     host = Host(switches=switches, shape=HostShape(memory_gib=16 * guests, guests=guests))
-    kind, _, value = wanted.fault.partition(":")
-    if kind not in _RAW and (value or kind not in FAULT_INDEX):
-        near = get_close_matches(wanted.fault, [*FAULT_INDEX, *(f"{raw}:" for raw in _RAW)], n=1)
-        raise NotTraceable(
-            f'no fault "{wanted.fault}"; '
-            + (f'did you mean "{near[0]}"? ' if near else "")
-            + "--list names them all"
-        )
+    kind = wanted.fault.partition(":")[0]
+    command_of(wanted, host.platform, NO_GUEST, block)  # one that is none is told before anything else is wrong
     guest = _guest(host, wanted, block)
     _prepare(host, guest, wanted)
-    if kind in _RAW:
-        _RAW[kind](host, guest, wanted, block)
-    else:
-        _inject(host, guest, wanted)
+    command, fields = command_of(wanted, host.platform, guest, block)
+    host.do(command, *fields)
     host.run()
     if kind == "block":
         _touch_lost_pages(host, wanted.el)
@@ -118,28 +111,43 @@ def _prepare(host: Host, guest: int, wanted: Wanted) -> None:
         host.do(c.SetPe, 0, HOST_EL if wanted.el else 0, int(wanted.masked), 0)
 
 
-def _inject(host: Host, guest: int, wanted: Wanted) -> None:
+Made = tuple[type[c.Command], tuple[Any, ...]]  # a command without its head
+
+
+def command_of(wanted: Wanted, platform: Platform, guest: int, block: bytes, *, pe: int = 0) -> Made:
+    """The command that a fault stands for on a host. Raises NotTraceable."""
+    kind, _, value = wanted.fault.partition(":")
+    if kind in _RAW:
+        return _RAW[kind](guest, wanted, block, pe)
+    if value or kind not in FAULT_INDEX:
+        near = get_close_matches(wanted.fault, [*FAULT_INDEX, *(f"{raw}:" for raw in _RAW)], n=1)
+        raise NotTraceable(
+            f'no fault "{wanted.fault}"; '
+            + (f'did you mean "{near[0]}"? ' if near else "")
+            + "rasfleet trace --list names them all"
+        )
     el = wanted.el if guest != NO_GUEST else HOST_EL * wanted.el
-    host.inject(wanted.fault, address=wanted.address, guest=guest, el=el)
+    address = platform.task_page(guest) if wanted.address is None else wanted.address
+    return c.InjectFault, (FAULT_INDEX[kind], address, guest, el, pe)
 
 
-def _esr(host: Host, _: int, wanted: Wanted, __: bytes) -> None:
-    host.do(c.PendSError, _number(wanted.fault, 64), NO_GUEST, HOST_EL * wanted.el, 0, HOST_EL)
+def _esr(_: int, wanted: Wanted, __: bytes, pe: int) -> Made:
+    return c.PendSError, (_number(wanted.fault, 64), NO_GUEST, HOST_EL * wanted.el, pe, HOST_EL)
 
 
-def _guest_esr(host: Host, guest: int, wanted: Wanted, _: bytes) -> None:
-    host.do(c.PendSError, _number(wanted.fault, 64), guest, wanted.el, 0, HOST_EL)
+def _guest_esr(guest: int, wanted: Wanted, _: bytes, pe: int) -> Made:
+    return c.PendSError, (_number(wanted.fault, 64), guest, wanted.el, pe, HOST_EL)
 
 
-def _vserror(host: Host, guest: int, wanted: Wanted, _: bytes) -> None:
-    host.do(c.SetVcpuEvents, guest, 1, 1, _number(wanted.fault, 64), 0, 0)
+def _vserror(guest: int, wanted: Wanted, _: bytes, __: int) -> Made:
+    return c.SetVcpuEvents, (guest, 1, 1, _number(wanted.fault, 64), 0, 0)
 
 
-def _block(host: Host, guest: int, wanted: Wanted, block: bytes) -> None:
-    host.do(c.PresentBlock, block, FIRST_SOURCE, guest, wanted.el)
+def _block(guest: int, wanted: Wanted, block: bytes, _: int) -> Made:
+    return c.PresentBlock, (block, FIRST_SOURCE, guest, wanted.el)
 
 
-_RAW: Final[Mapping[str, Callable[[Host, int, Wanted, bytes], None]]] = MappingProxyType(
+_RAW: Final[Mapping[str, Callable[[int, Wanted, bytes, int], Made]]] = MappingProxyType(
     {"esr": _esr, "guest-esr": _guest_esr, "vserror": _vserror, "block": _block}
 )
 RAW_SAYS: Final[Mapping[str, str]] = MappingProxyType(

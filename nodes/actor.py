@@ -13,18 +13,19 @@ Sources: the design's section 3, "Time" and "Actor".
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Final, NamedTuple, Protocol
 
 from nodes.events import ClockAdvanced, Event
-from nodes.events.commands import Command
+from nodes.events.commands import FAULT_COMMANDS, Command
 from nodes.spec.timestamp import at_epoch_ns, timestamp_bytes
 from nodes.stack.apply import apply
 from nodes.stack.machine import NS_PER_S, Machine
 from nodes.stack.platform import Platform
 from nodes.stack.timers import Timer
 
+_FAULTS: Final = frozenset(FAULT_COMMANDS)
 MAILBOX_MAX: Final = 8192  # commands that wait; a sender waits at the bound
 BATCH_MAX: Final = 1024  # commands handled before what they wrote is flushed
 
@@ -63,6 +64,7 @@ class Hosts:
 
     __slots__ = (
         "_handled",
+        "_mark_ns",
         "_outlet",
         "_roster",
         "_stamp",
@@ -70,6 +72,7 @@ class Hosts:
         "_timers_set",
         "clock_ns",
         "epoch_ns",
+        "faults",
         "ignored",
         "machines",
         "publish",
@@ -82,7 +85,9 @@ class Hosts:
         self.publish = outlet.publish  # what a machine asks for, without a step in between
         self.epoch_ns = epoch_ns  # real time of virtual time 0, ns since 1970
         self.clock_ns = 0
+        self._mark_ns = -1  # the last watermark
         self.machines: dict[str, Machine] = {}
+        self.faults = 0  # commands that injected one
         self.ignored = 0  # commands that were handled before
         self.unknown = 0  # commands for hosts that do not exist
         self._handled: dict[int, int] = {}  # origin -> highest number handled
@@ -110,15 +115,18 @@ class Hosts:
         self.clock_ns = max(self.clock_ns, time_ns)
 
     def handle(self, command: Command | ClockAdvanced) -> None:
-        """One command, in its turn. One that its origin sent before changes nothing."""
+        """One command, in its turn. One that its origin sent before changes nothing, nor does a clock that stands."""
         self.advance(command.time_ns)
         if isinstance(command, ClockAdvanced):
-            self._outlet.watermark(self.clock_ns)
+            if command.time_ns > self._mark_ns:
+                self._mark_ns = command.time_ns
+                self._outlet.watermark(self.clock_ns)
             return
         if command.sequence <= self._handled.get(command.origin, 0):
             self.ignored += 1
             return
         self._handled[command.origin] = command.sequence
+        self.faults += type(command) in _FAULTS
         machine = self.machine(command.host)
         if machine is None:
             self.unknown += 1
@@ -145,6 +153,8 @@ class Actors:
     ) -> None:
         assert batch_max > 0, "a batch holds at least one command"
         self.hosts = hosts
+        self.handled = 0  # commands that went through
+        self.done: Callable[[], None] | None = None  # called behind each batch
         self._outlet = outlet
         self._mailbox: deque[Command | ClockAdvanced] = deque()
         self._mailbox_max = mailbox_max
@@ -176,8 +186,12 @@ class Actors:
                 await self._changed.wait_for(lambda: self._mailbox or self._closed)
             if not self._mailbox:
                 return
-            for _ in range(min(self._batch_max, len(self._mailbox))):
+            count = min(self._batch_max, len(self._mailbox))
+            for _ in range(count):
                 self.hosts.handle(self._mailbox.popleft())
+            self.handled += count
             await self._outlet.flush()
+            if self.done is not None:
+                self.done()
             async with self._changed:
                 self._changed.notify_all()

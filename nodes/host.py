@@ -106,9 +106,7 @@ class Host:
 
     def task_page(self, guest: int = NO_GUEST) -> int:
         """Physical address of a page that a task of a guest, or of the host, uses."""
-        if guest == NO_GUEST:
-            return self.platform.host_map.range_of(PageKind.APPLICATION)[0]
-        return self.platform.address_of(guest, self.platform.guest_map.range_of(PageKind.APPLICATION)[0])
+        return self.platform.task_page(guest)
 
     def step(self) -> bool:
         """Fire the next timer; False when nothing waits."""

@@ -1,16 +1,21 @@
 """``rasfleet run``: a scenario through many hosts, into a log."""
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import click
+
+if TYPE_CHECKING:
+    from fleet.report import Told
 
 UNMET: Final = 1  # the run is not what its scenario expects
 INTERRUPTED: Final = 130
 HOSTS_MAX: Final = 1_000_000
 FAULTS_MAX: Final = 20_000_000
 SEED_MAX: Final = (1 << 63) - 1
+WORKERS_MAX: Final = 64
 DEFAULT_SCENARIO: Final = "storm"
 
 HELP: Final = """Run a scenario: a fault storm through many hosts, written to a log.
@@ -27,6 +32,7 @@ class Given(TypedDict):
     guests: int | None
     faults: int | None
     seed: int | None
+    workers: int | None
     out: Path | None
     as_json: bool
 
@@ -39,19 +45,21 @@ class Given(TypedDict):
     "--faults", type=click.IntRange(0, FAULTS_MAX), help="Faults in all; 100 times the hosts by default."
 )
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), help="What chance draws from.")
+@click.option(
+    "--workers", type=click.IntRange(1, WORKERS_MAX), help="Worker processes; as many as there are cores by default."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder; runs/<name> by default.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def run(scenario: str, **given: Unpack[Given]) -> None:
     """Run a scenario."""
     from fleet import __version__
-    from fleet.console import carry_out
-    from fleet.expectation import ExpectTable, unmet
+    from fleet.carried import carry_out
     from fleet.log.files import FileLog
     from fleet.manifest import Manifest, Options
     from fleet.plan import Plan
-    from fleet.report import Told, show
     from fleet.scenario import load, parse
     from fleet.scenario_errors import ScenarioError
+    from fleet.supervisor import cores
 
     text, place = load(scenario)
     options = Options(given["hosts"], given["guests"], given["faults"], given["seed"])
@@ -60,7 +68,6 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         plan = Plan(parsed, options)
     except ScenarioError as fault:
         raise ScenarioError(f"{place}: {fault}") from None
-    out = given["out"] or Path("runs") / parsed.name
     manifest = Manifest(
         name=parsed.name,
         scenario=text,
@@ -69,38 +76,25 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         start=parsed.start,
         partitions=parsed.partitions,
         version=__version__,
+        place=scenario,
     )
-    changed = options != Options(seed=options.seed) or plan.seed != parsed.seed
-    summary, seconds = carry_out(FileLog.create(out, manifest), plan, commands=plan.commands_written())
-    repeat = ["rasfleet", "run", scenario, "--seed", str(plan.seed)]
-    for name in ("hosts", "guests", "faults"):
-        if given[name] is not None:
-            repeat += [f"--{name}", str(given[name])]
-    repeat += ["--out", f"{out}-again"]
-    wrong = [] if changed or summary.interrupted else unmet(parsed.expect, summary)
-    show(
-        Told(
-            scenario=parsed.name,
-            seed=plan.seed,
-            hosts=plan.roster.count,
-            guests=plan.roster.guests,
-            workers=1,
-            summary=summary,
-            seconds=seconds,
-            repeat=repeat,
-            out=str(out),
-            unmet=wrong,
-        ),
-        as_json=given["as_json"],
-    )
-    if changed and parsed.expect != ExpectTable():
+    log = FileLog.create(given["out"] or Path("runs") / parsed.name, manifest)
+    finish(carry_out(log, plan, workers=given["workers"] or cores()), as_json=given["as_json"])
+
+
+def finish(told: "Told", *, as_json: bool) -> None:
+    """Show what a run came to, and exit by it."""
+    from fleet.report import show
+
+    show(told, as_json=as_json)
+    if told.unchecked:
         click.echo("the size or the seed is not the scenario's: what it expects was not checked", err=True)
-    for each in wrong:
-        click.echo(f"{place}: expect.{each.key}: expected {each.expected}, found {each.found:,}", err=True)
-    if wrong:
+    for each in told.unmet:
+        click.echo(f"{told.place}: expect.{each.key}: expected {each.expected}, found {each.found:,}", err=True)
+    if told.unmet:
         sys.exit(UNMET)
-    if summary.interrupted:
-        click.echo(f"interrupted; what was taken so far is in {out}", err=True)
+    if told.summary.interrupted:
+        click.echo(f"interrupted; rasfleet resume {shlex.quote(told.out)} goes on", err=True)
         sys.exit(INTERRUPTED)
 
 

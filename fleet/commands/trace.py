@@ -138,10 +138,7 @@ def _traced(fault: str, given: Given) -> int:
     """Trace once, or twice to compare; the errno of a refusal, 0 without one."""
     from fleet import tracing
 
-    block = b""
-    kind, _, place = fault.partition(":")
-    if kind == "block":
-        block = tracing.block_from(_content(place), place)
+    block = read_block(fault)
     wanted = tracing.Wanted(fault, given["address"], given["guest"], int(given["at"] == "el1"), given["masked"])
     settings = dict(given["settings"])
     if given["compare"] is None:
@@ -160,6 +157,14 @@ def _traced(fault: str, given: Given) -> int:
     else:
         _show_both(both)
     return next((traced.refused for _, _, traced, _ in both if traced.refused), 0)
+
+
+def read_block(fault: str) -> bytes:
+    """The status block that ``block:FILE`` names; none for another fault. Raises NotTraceable."""
+    from fleet.tracing import block_from
+
+    kind, _, place = fault.partition(":")
+    return block_from(_content(place), place) if kind == "block" else b""
 
 
 def _content(place: str) -> bytes:

@@ -41,6 +41,12 @@ def batch_of(base_offset: int, records: Sequence[Written]) -> bytes:
     return bytes(batch)
 
 
+def batch_span(head: bytes) -> tuple[int, int]:
+    """Offset of the first record and count of records, as the head of a batch says."""
+    base, _, _, _, _, _, _, _, _, _, _, _, count = _HEAD.unpack_from(head)
+    return base, count
+
+
 def entries_of(batch: bytes, topic: str, partition: int) -> Iterator[Entry]:
     """The records of a batch. Raises Malformed."""
     offset, first_ms, count = _checked_head(batch)
@@ -60,6 +66,40 @@ def entries_of(batch: bytes, topic: str, partition: int) -> Iterator[Entry]:
         yield Entry(topic, partition, offset + index, first_ms + delta_ms, key, value)
     if at != len(batch):
         raise Malformed("record batch", at, f"{len(batch) - at} bytes behind the last of {count} records")
+
+
+def values_of(batch: bytes) -> tuple[int, list[bytes]]:
+    """Offset of the first record, and the values alone; as ``entries_of`` reads them. Raises Malformed."""
+    offset, _, count = _checked_head(batch)
+    values = []
+    at = BATCH_HEAD_SIZE
+    try:
+        for _ in range(count):
+            value, at = _value_at(batch, at)
+            values.append(value)
+    except IndexError:
+        raise Malformed("record batch", len(batch), f"record {len(values)} of {count} is not all there") from None
+    if at != len(batch):
+        raise Malformed("record batch", at, f"{len(batch) - at} bytes behind the last of {count} records")
+    return offset, values
+
+
+def _value_at(batch: bytes, at: int) -> tuple[bytes, int]:
+    """The value of a record and where the next one begins; IndexError behind the batch's end."""
+    start = at
+    size, at = _varint(batch, at)
+    behind = at + size
+    at += 1  # the attributes, of which there are none
+    while batch[at] >= 0x80:  # the time
+        at += 1
+    at += 1
+    while batch[at] >= 0x80:  # the number in the batch
+        at += 1
+    size, at = _varint(batch, at + 1)
+    size, at = _varint(batch, at + max(size, 0))
+    if size < 0 or at + size + 1 != behind or batch[behind - 1]:
+        raise Malformed("record batch", start, "a record does not fill its bytes")
+    return batch[at : at + size], behind
 
 
 def _checked_head(batch: bytes) -> tuple[int, int, int]:

@@ -1,12 +1,12 @@
 """A shard: events leave it encoded, numbered and in commits; the commands come to it when they are durable."""
 
-import asyncio
+import os
 
 import pytest
 
 from fleet.codec import EVENT_SIZE_MAX, decode_event, encode
 from fleet.log.files import FileLog
-from fleet.log.protocol import LogError, Written
+from fleet.log.protocol import LogError, Standing, Written
 from fleet.run import Run
 from fleet.shard import ShardOutlet
 from nodes.events import (
@@ -33,7 +33,10 @@ class Kept:
         self.commits = []
         self.closed = False
 
-    async def commit(self, batches):
+    def take_over(self):
+        return Standing(None, {})
+
+    async def commit(self, batches, checkpoint=None):
         self.commits.append({topic: list(records) for topic, records in batches.items()})
 
     async def close(self):
@@ -114,43 +117,36 @@ def test_an_event_beyond_the_limit_is_our_own_fault(writer):
         outlet.publish(StatusBlockWritten, "h", 1, 0, (1, 0, 0, bytes(EVENT_SIZE_MAX)))
 
 
-class Gate:
-    """A log that takes commands only when it is told to."""
-
-    def __init__(self, log):
-        self.manifest = log.manifest
-        self.writer = log.writer
-        self.read = log.read
-        self._log = log
-        self.open = asyncio.Event()
-        self.everyone_asks = asyncio.Barrier(log.manifest.partitions + 1)
-
-    async def append_commands(self, partition, commands):
-        if not self.open.is_set():
-            await self.everyone_asks.wait()
-        await self.open.wait()
-        await self._log.append_commands(partition, commands)
-
-
-async def test_no_shard_sees_a_command_before_it_is_durable(tmp_path):
+async def test_no_shard_sees_a_command_before_it_is_durable(tmp_path, monkeypatch):
     plan = plan_of(STORM, **SMALL)
     log = FileLog.create(tmp_path / "run", manifest_of(plan, **SMALL))
-    gate = Gate(log)
-    run = Run(gate, plan)
-    running = asyncio.ensure_future(run.run())
-    await gate.everyone_asks.wait()
-    for _ in range(50):
-        await asyncio.sleep(0)
+    run = Run(log, plan)
+    seen = []
 
-    assert all(not shard.hosts.machines and not shard.hosts.clock_ns for shard in run.shards.values())
-    gate.open.set()
-    await running
+    def synchronised(descriptor):
+        seen.append(sum(shard.offset for shard in run.shards.values()))
+        real(descriptor)
+
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", synchronised)
+    appended = log.append_commands
+    log.append_commands = lambda partition, commands: _checked(appended(partition, commands), run, partition)
+    await run.run()
     await log.close()
-    assert sum(len(shard.hosts.machines) for shard in run.shards.values()) == SMALL["hosts"]
+
+    assert len(seen) > 12
+
+
+async def _checked(appending, run, partition):
+    before = run.shards[partition].offset
+    offset = await appending
+    assert run.shards[partition].offset <= offset
+    assert before <= run.writer.offsets[partition]
+    return offset
 
 
 class Failing(Kept):
-    async def commit(self, batches):
+    async def commit(self, batches, checkpoint=None):
         raise LogError("the disk is full")
 
 

@@ -26,7 +26,7 @@ def test_a_run_ends_with_the_declared_object(run):
         "seconds", "repeat",
     }  # fmt: skip
     assert (told["scenario"], told["seed"], told["hosts"], told["guests"]) == ("storm", 7, 12, 24)
-    assert (told["workers"], told["faults"]) == (1, 600)
+    assert (told["workers"], told["faults"]) == (2, 600)
     assert set(told["events"]) == {"ras.syndrome.v1", "ras.cper.v1", "ras.outcome.v1"}
     assert set(told["outcomes"]) <= {"hardware", "el3", "hypervisor", "vmm", "guest_firmware", "guest_kernel"}
 

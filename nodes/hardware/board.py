@@ -25,7 +25,7 @@ from nodes.hardware.record import AV, DetectedError, ErrorRecord, RecordRegister
 from nodes.hardware.routing import EL3, route_sea
 from nodes.ledger import Account, Ledger
 from nodes.spec.aarch64 import ExceptionClass, ScrEl3
-from nodes.spec.err import CorrectedError, ErrCtlr, RecordFormat
+from nodes.spec.err import CorrectedError, ErrCtlr, RecordFormat, V, error_state
 from nodes.spec.severity import Aet, ErrorState, Set
 from nodes.spec.syndrome import abort_esr, serror_iss
 
@@ -191,11 +191,16 @@ class Board:
         self.ask.publish(
             ErrorRecorded, node, record.status, record.addr if record.status & AV else 0, record.misc0
         )
+        return self._risen(node, record)
+
+    def _risen(self, node: int, record: ErrorRecord) -> bool:
+        """Tell of interrupt outputs that rose; True when the interrupt must be sent: none is on its way yet."""
+        lines = record.lines()
         risen = lines & ~record.asserted
         if not risen:
             return False
         self.ask.publish(InterruptRaised, node, risen)
-        waiting = record.asserted  # its interrupt is on its way already
+        waiting = record.asserted
         record.asserted = lines
         return not waiting
 
@@ -278,11 +283,17 @@ class Board:
             record.account = account
 
     def write(self, node: int, register: RecordRegister, value: int) -> None:
-        """Software writes a register of a RAS node."""
+        """Software writes a register of a RAS node. Interrupts are levels: they fall and rise with the write."""
         record = self.record_of(node)
+        lines, state = record.lines(), error_state(record.status)
         ticks = record.write(register, value, self.setup.record_format)
+        if not record.status & V:  # whoever freed it has read it
+            self.take_carried(node, Account.CORRECTED if state <= ErrorState.CE else Account.REPORTED)
+        record.asserted &= record.lines() | ~lines
         if ticks:
             self.ask.countdown(node, ticks, record.countdowns)
+        if self._risen(node, record):
+            self.ask.ras_interrupt(node)
 
     def countdown_over(self, node: int, countdown: int) -> None:
         """An injection countdown reached zero: the RAS node behaves as if it had detected the error."""

@@ -81,7 +81,6 @@ class Entry(NamedTuple):
     guest: int  # what ran
     el: int
     masked: bool
-    calling: bool = False  # the MM partition is running
     waiting_esr: int = 0  # of the abort that goes on when the nested SError is handled; 0: none
     to_notify: tuple[ErrorSource, ...] = ()  # sources that were written before that abort went on
     repeats: int = 0  # how often EL3 went back to this exception and it came again
@@ -159,8 +158,9 @@ class Monitor:
         self.ask.enter_later(pe, ENTRY_NS)
 
     def _abort_in_el3(self, pe: int, esr: int) -> None:
-        if self.entries[pe].calling:
-            self.stop(Reason.DOUBLE_FAULT, esr)
+        if self.board.pe_of(pe).in_partition:  # from the partition; classified before the test for a double fault
+            spread = uncontainable(esr, self.switches.tfa)
+            self.stop(Reason.UNCONTAINABLE if spread else Reason.DOUBLE_FAULT, esr)
         elif exception_class(esr) == ExceptionClass.SERROR:
             self.stop(Reason.ABORT_AT_EL3, esr)
         else:
@@ -169,7 +169,7 @@ class Monitor:
     def entered(self, pe: int) -> None:
         """The vector's code: errors are synchronised and ISR_EL1.A is tested before anything else."""
         entry = self.entries.get(pe)
-        if entry is None or entry.calling or self.stopped:
+        if entry is None or self.stopped or self.board.pe_of(pe).in_partition:
             return
         state = self.board.pe_of(pe)
         if state.arriving:
@@ -228,7 +228,8 @@ class Monitor:
         if not captured:
             self.stop(Reason.UNHANDLED_ABORT, entry.esr)
             return
-        self.entries = {**self.entries, pe: entry._replace(calling=True)}
+        self.entries = {**self.entries, pe: entry}
+        self.board.pe_of(pe).in_partition = True
         self._call(pe, captured)
 
     def _probed(self, pe: int) -> list[int]:
@@ -278,6 +279,8 @@ class Monitor:
         if self.stopped:
             return
         entry = self.entries.get(pe)
+        if entry is not None:
+            self.board.pe_of(pe).in_partition = False
         sources = list(entry.to_notify) if entry is not None else []
         built = self.built.get(pe, ())
         self.built = {other: kept for other, kept in self.built.items() if other != pe} or _NOTHING_BUILT
@@ -288,7 +291,7 @@ class Monitor:
                 sources.append(source)
             self.board.handled(captured.node)
         if entry is not None and entry.waiting_esr:
-            goes_on = entry._replace(esr=entry.waiting_esr, calling=False, waiting_esr=0)
+            goes_on = entry._replace(esr=entry.waiting_esr, waiting_esr=0)
             self._handle(pe, goes_on._replace(to_notify=tuple(sources)))
             return
         self.leave(pe)
@@ -357,7 +360,6 @@ class Monitor:
             return
         state = self.board.pe_of(pe)
         if state.arriving:
-            self.entries = {**self.entries, pe: entry._replace(calling=False)}
             self.board.pes.leave_level(pe)
             if self.stopped:
                 return

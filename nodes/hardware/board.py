@@ -260,7 +260,7 @@ class Board:
         if state.pending != NOTHING:
             self.pes.release(pe)  # what runs now does not hold it any more
         target = route_sea(state.scr, state.hcr, state.el)
-        ec = ExceptionClass.DABT_CURRENT if target == state.el else ExceptionClass.DABT_LOWER
+        ec = ExceptionClass.DABT_CURRENT if target == state.interrupted() else ExceptionClass.DABT_LOWER
         self.ask.sea_taken(pe, target, abort_esr(ec, set_=_SET[fault.state]), address, node)
 
     def publish(self, kind: type[Event], *fields: object) -> None:

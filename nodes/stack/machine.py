@@ -137,7 +137,7 @@ class Machine:
         state = self.board.pe_of(pe)
         if state.el <= EL1:
             self.guests.runs(state.guest, state.el)
-        self.publish(SErrorTaken, pe, state.el, target, esr, state.guest)
+        self.publish(SErrorTaken, pe, state.interrupted(), target, esr, state.guest)
         if target == 3:
             self._end(NOTHING, carried, Account.REPORTED)
             self.monitor.take(pe, esr)
@@ -167,7 +167,7 @@ class Machine:
         if state.el <= EL1:
             self.guests.runs(state.guest, state.el)
         far = self.platform.virtual_address(state.guest, address)
-        self.publish(SeaTaken, pe, state.el, target, esr, far, state.guest)
+        self.publish(SeaTaken, pe, state.interrupted(), target, esr, far, state.guest)
         self.tasks.met_error(state.guest, address, state.el, pe)
         if target == 3:
             self.monitor.take(pe, esr, far)

@@ -252,6 +252,28 @@ def test_an_abort_while_another_is_handled_is_a_double_fault(first, fault):
     assert stopped_by(host) == reason(Reason.DOUBLE_FAULT)
 
 
+@pytest.mark.parametrize(("fault", "esr"), [("tlb-ueo", SERROR_UEO), ("memory-uer", 0x9200_0010)])
+def test_what_interrupts_the_partition_comes_from_a_lower_level(fault, esr):
+    host = firmware_first()
+    host.inject("tlb-uer")
+    host.run_until(ENTERED)
+
+    host.inject(fault)
+
+    assert [(event.from_el, event.esr) for event in facts(host, "SErrorTaken", "SeaTaken")][1:] == [(0, esr)]
+
+
+@pytest.mark.parametrize("fault", ["cache-uc", "bus-uc"])
+def test_an_uncontainable_error_during_the_call_is_called_so_and_no_double_fault(fault):
+    host = firmware_first()
+    host.inject("tlb-uer")
+    host.run_until(ENTERED)
+
+    host.inject(fault)
+
+    assert stopped_by(host) == reason(Reason.UNCONTAINABLE)
+
+
 def test_an_abort_while_a_nested_serror_is_handled_is_a_double_fault():
     host = nested(call_firmware)
     host.run_until(ENTERED)

@@ -87,17 +87,32 @@ def _take_to_el2(machine: Machine, esr: int, guest: int, el: int, pe: int) -> No
 
 
 def barrier(machine: Machine, guest: int, pe: int) -> None:
-    """ESB: of a guest, or of the host on a PE. KVM and the kernel read DISR_EL1 after it and judge it."""
+    """ESB: of a guest, or of the host on a PE. KVM and the kernel read DISR_EL1 after it and judge it.
+
+    While EL3 has the PE, no lower level executes anything there.
+    """
+    state = machine.board.pe_of(pe)
+    if state.el == EL3:
+        return
     if guest != NO_GUEST:
-        if machine.guests.alive(guest):
-            owner = machine.guests.guest_of(guest)
-            carried = machine.guests.kvm.barrier(owner.vcpu)
-            if carried:
-                owner.kernel.serror_deferred(carried)
+        _guest_barrier(machine, guest, pe)
         return
     taken = machine.board.pes.barrier(pe)
     if taken is not None:
-        state = machine.board.pe_of(pe)
         disr, state.disr = state.read_disr(), 0
         node = taken.nodes[-1] if taken.nodes else NOTHING
         machine.serror_at_el2(state.guest, disr_to_esr(disr), node, taken.carried)
+
+
+def _guest_barrier(machine: Machine, guest: int, pe: int) -> None:
+    """Physical errors are synchronised first, and no guest masks those; then its virtual SError is deferred."""
+    if not machine.guests.alive(guest):
+        return
+    owner = machine.guests.guest_of(guest)
+    state = machine.board.pe_of(pe)
+    if state.arriving:
+        state.run(guest, owner.vcpu.el)
+        machine.board.pes.synchronise(pe)
+    carried = machine.guests.kvm.barrier(owner.vcpu)
+    if carried:
+        owner.kernel.serror_deferred(carried)

@@ -98,7 +98,8 @@ class Board:
         carried = 1
         if self._leaves_poison(fault):
             carried = self._store_poison(address & LINE_MASK, fault.state)
-        delivered = consumed and fault.delivery is not Delivery.NONE and record.responds(fault.state)
+        delivered = consumed and fault.delivery is not Delivery.NONE
+        delivered = delivered and record.responds(fault.state, write=fault.write)
         interrupts = self._detect(node, record, fault, address, carried, responded=delivered)
         if delivered:
             self._deliver(fault, node, address, pe, guest, el)
@@ -160,6 +161,7 @@ class Board:
             critical=fault.critical,
             corrected=CorrectedError.UNSPECIFIED,
             responded=responded,
+            write=fault.write,
         )
         stands = record.record(error, self.setup.record_format)
         return self._recorded(node, record, error, carried, stands=stands)

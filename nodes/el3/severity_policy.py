@@ -1,8 +1,8 @@
 """Which severity and which flags EL3 gives an error: platform policy, not architecture.
 
 Sources: the severity column of the error record notes (what platforms usually generate), and Arm's reference
-StandaloneMM driver of Neoverse RD (CpuMm.c), which never emits a fatal record. CPER severities and flags: UEFI 2.11
-appendix N.2.2.
+StandaloneMM driver of Neoverse RD (CpuMm.c), which never emits a fatal record. CPER severities and flags: UEFI
+2.11 appendix N.2.2.
 """
 
 from typing import Final

@@ -108,4 +108,4 @@ def test_what_an_invalid_record_had_is_no_part_of_the_new_state(rev, new, types)
     record.record(error(new), rev)
 
     assert error_state(record.status) is new
-    assert (status(record).UE, status(record).DE) == types
+    assert types == (status(record).UE, status(record).DE)

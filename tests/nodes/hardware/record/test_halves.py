@@ -81,7 +81,7 @@ def test_an_in_band_response_asks_the_half_of_its_access(reads, writes, write):
 
     record.record(error(UER, responded=True, write=bool(write)), V1P1)
 
-    assert status(record).ER == (writes if write else reads)
+    assert (writes if write else reads) == status(record).ER
 
 
 @pytest.mark.parametrize(("fields", "taken"), [({"UE": 1}, [SeaTaken]), ({"WUE": 1}, [SErrorTaken])])

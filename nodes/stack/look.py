@@ -14,6 +14,7 @@ from nodes.hardware.record import RecordRegister
 from nodes.hypervisor.kvm import Vcpu
 from nodes.ledger import ledger_json
 from nodes.linux.kernel import LinuxKernel
+from nodes.spec.aarch64 import IsrEl1
 from nodes.stack.guests import Guest
 from nodes.stack.machine import Machine
 
@@ -53,6 +54,7 @@ def _pe(pe: Pe) -> Json:
         "SCR_EL3": hex(pe.scr),
         "HCR_EL2": hex(pe.hcr),
         **{f"SCTLR_EL{level}": hex(value) for level, value in enumerate(pe.sctlr) if level},
+        "ISR_EL1": hex(0 if pe.pending == NOTHING else IsrEl1.A.mask),
         "DISR_EL1": hex(pe.disr),
         "pending": None if pe.pending == NOTHING else hex(pe.pending),
     }
@@ -109,6 +111,7 @@ def _vcpu(vcpu: Vcpu) -> Json:
         "el": vcpu.el,
         "masked": vcpu.masked,
         "HCR_EL2": hex(vcpu.hcr()),
+        "ISR_EL1": hex(IsrEl1.A.mask if vcpu.vse else 0),  # as the guest reads it: HCR_EL2.AMO is 1
         "VSESR_EL2": hex(vcpu.vsesr),
         "VDISR_EL2": hex(vcpu.vdisr),
         "pending": vcpu.vse,

@@ -139,6 +139,13 @@ class Board:
             self.preload(record)
         return record
 
+    def set_up(self, setup: Setup) -> None:
+        """Other firmware: it sets every RAS node up in its own way."""
+        self.setup = setup
+        for record in self.records.values():
+            record.ctlr = record.model.ctlr
+            self.preload(record)
+
     def preload(self, record: ErrorRecord) -> None:
         """Firmware sets the counter so that the threshold's error wraps it; threshold 1 is CTLR.CED."""
         threshold = self.setup.ce_threshold

@@ -4,8 +4,8 @@
 that the SError stays pending, whatever PSTATE.A says.
 
 Sources: DDI0487 D1.3.1 (vectors), J1.3.2.6 AArch64.PhysicalSErrorTarget, J1.3.2.2 EffectiveHCR_AMO;
-AArch64.DataAbort; D24.9.1 (accesses to DISR_EL1); checked against Sail v8_base.sail v9.4 and QEMU target/arm/helper.c,
-cpu-irq.c. Leaves out: FEAT_DoubleFault2, AArch32.
+AArch64.DataAbort; D24.9.1 (accesses to DISR_EL1); checked against Sail v8_base.sail v9.4 and QEMU
+target/arm/helper.c, cpu-irq.c. Leaves out: FEAT_DoubleFault2, AArch32.
 """
 
 from enum import Enum

@@ -96,7 +96,7 @@ class Machine:
     def set_platform(self, platform: Platform) -> None:
         """Shape and switches: firmware and the host's kernel are set up anew, the hardware keeps its state."""
         self.platform = platform
-        self.board.setup = platform.setup
+        self.board.set_up(platform.setup)
         self.sources = Sources(platform.source_kinds)
         self.monitor = Monitor(self, self.board, self.ledger, platform.switches, self.sources)
         self.kernel = HostKernel(self, self.board, platform.host_config, self.sources, platform.switches.aest)

@@ -121,3 +121,18 @@ def test_no_software_writes_a_register_of_a_host_that_is_down():
 
     assert (recorded, of(machine, RegisterWritten)) == (1, [])
     assert machine.record(ras_node(RasNodeKind.CACHE, 0)).status == free_by
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (5, 2)])
+def test_firmware_that_is_exchanged_sets_the_counters_up_for_its_own_threshold(before, after):
+    machine = kernel_first(ce_threshold=before)
+    machine.inject("memory-ce", address=ADDRESS)
+
+    machine.do(c.ChangePolicy, f'{{"ce_threshold": {after}}}')
+    since = len(of(machine, InterruptRaised))
+    raised = []
+    for _ in range(after):
+        machine.inject("memory-ce", address=ADDRESS)
+        raised.append(len(of(machine, InterruptRaised)) - since)
+
+    assert raised == [0] * (after - 1) + [1]

@@ -174,9 +174,14 @@ def _firmware_tells_what_records_hold(run):
 
 def _milder(event, block, cleared, switches):
     """Calls end in any order, so the block must be severe enough for one of the records that were cleared."""
-    heard = HEARD_AS[switches.severity_policy]
-    if all(severity_of(block) < heard.get(error_state(status), GhesSeverity.NO) for status in cleared):
+    if all(severity_of(block) < _heard(status, switches.severity_policy) for status in cleared):
         yield f"{event} is milder than {[hex(status) for status in cleared]}"
+
+
+def _heard(status, policy):
+    if policy is SeverityPolicy.NEOVERSE_RD and status & ErrStatus.CE.mask:
+        return GhesSeverity.CORRECTED  # that driver does not look any further
+    return HEARD_AS[policy].get(error_state(status), GhesSeverity.NO)
 
 
 def _kernels_log_what_they_read(run):

@@ -109,8 +109,8 @@ class Neighbours(Protocol):
     def called_later(self, pe: int, delay_ns: int) -> None:
         """The MM partition returns soon."""
 
-    def notify_os(self, source: ErrorSource) -> None:
-        """The operating system's handler runs."""
+    def notify_os(self, source: ErrorSource, pe: int = 0) -> None:
+        """The operating system's handler runs on a PE."""
 
     def inject_sea(self, pe: int, entry: Entry) -> None:
         """The lower level takes a synchronous external abort as if it had been routed there."""
@@ -345,13 +345,14 @@ class Monitor:
 
     def _dispatch(self, source: ErrorSource, pe: int) -> None:
         """Dispatch the source's SDEI event; a refusal is logged, and the block waits for the next one."""
-        state = self.board.pes.touched.get(max(pe, 0))
-        refusal = self.sdei.dispatch(source.kind.vector, pe_masked=state is not None and state.sdei_masked)
+        pe = max(pe, 0)  # interrupts go to the first one
+        state = self.board.pes.touched.get(pe)
+        refusal = self.sdei.dispatch(source.kind.vector, pe, pe_masked=state is not None and state.sdei_masked)
         if refusal is not None:
             self.ask.publish(NotificationRefused, source.kind.source_id, refusal)
             return
         self.ask.publish(OsNotified, Level.EL3, source.kind.source_id, NotificationType.SDEI, source.kind.vector)
-        self.ask.notify_os(source)
+        self.ask.notify_os(source, pe)
 
     def leave(self, pe: int) -> None:
         """ERET: the PE goes on with what was interrupted."""

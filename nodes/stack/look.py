@@ -36,7 +36,7 @@ def state_of(machine: Machine) -> Json:
         "pes": {str(number): _pe(pe) for number, pe in sorted(board.pes.touched.items())},
         "sdei": {
             "masked": machine.monitor.sdei.masked,
-            "running": list(machine.monitor.sdei.running),
+            "running": {str(pe): list(events) for pe, events in sorted(machine.monitor.sdei.running.items())},
             "handlers": {str(event): machine.monitor.sdei.state(event) for event in sorted(PLATFORM_EVENTS)},
         },
         "sources": _sources(machine.sources),

@@ -209,16 +209,16 @@ class Machine:
         """The MM partition returns soon."""
         self.set_timer(delay_ns, Timer.EL3_CALLED, pe)
 
-    def notify_os(self, source: ErrorSource) -> None:
-        """The operating system's handler runs."""
+    def notify_os(self, source: ErrorSource, pe: int = 0) -> None:
+        """The operating system's handler runs on a PE."""
         self.kernel.notified(source)
         if source.kind.notification is NotificationType.SDEI:
-            self.set_timer(IRQ_WORK_NS, Timer.SDEI_DONE)
+            self.set_timer(IRQ_WORK_NS, Timer.SDEI_DONE, pe)
 
-    def sdei_done(self) -> None:
-        """The SDEI handler completes, and what it queued is processed."""
-        if self.monitor.sdei.running:
-            self.monitor.sdei.complete()
+    def sdei_done(self, pe: int) -> None:
+        """The SDEI handler of a PE completes, and what it queued is processed."""
+        if pe in self.monitor.sdei.running:
+            self.monitor.sdei.complete(pe)
         self.kernel.irq_work()
 
     def inject_sea(self, pe: int, entry: Entry) -> None:
@@ -329,7 +329,7 @@ class Machine:
 _TIMERS: Final[dict[Timer, Callable[..., None]]] = {
     Timer.EL3_ENTERED: lambda machine, pe, *_: machine.monitor.entered(pe),
     Timer.EL3_CALLED: lambda machine, pe, *_: machine.monitor.called(pe),
-    Timer.SDEI_DONE: lambda machine, *_: machine.sdei_done(),
+    Timer.SDEI_DONE: lambda machine, pe, *_: machine.sdei_done(pe),
     Timer.HOST_FAILURE: lambda machine, *_: machine.kernel.failure_work(),
     Timer.AEST: lambda machine, node, *_: machine.kernel.ras_interrupt(node),
     Timer.POLL: lambda machine, source_id, *_: machine.poll(source_id),

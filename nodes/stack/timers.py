@@ -12,7 +12,7 @@ class Timer(IntEnum):
 
     EL3_ENTERED = 0  # PE
     EL3_CALLED = 1  # PE
-    SDEI_DONE = 2
+    SDEI_DONE = 2  # PE
     HOST_FAILURE = 3
     AEST = 4  # RAS node
     POLL = 5  # source id

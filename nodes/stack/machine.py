@@ -70,6 +70,7 @@ class Machine:
         "now",
         "platform",
         "polling",
+        "resets",
         "sequence",
         "sources",
         "tasks",
@@ -88,6 +89,7 @@ class Machine:
         self.polling: tuple[int, ...] = ()  # source ids whose poll timer is armed
         self.down = False  # nothing runs above the hardware and EL3
         self.falls = 0  # how often it went down
+        self.resets = 0  # how often it was reset: what firmware began before does not come back
         self.guests = Guests(self, platform)
         self.board = Board(self, self.ledger, platform.setup)
         self.set_platform(platform)
@@ -203,17 +205,17 @@ class Machine:
 
     def enter_later(self, pe: int, delay_ns: int) -> None:
         """Look at the exception of a PE soon."""
-        self.set_timer(delay_ns, Timer.EL3_ENTERED, pe)
+        self.set_timer(delay_ns, Timer.EL3_ENTERED, pe, self.resets)
 
     def called_later(self, pe: int, delay_ns: int) -> None:
         """The MM partition returns soon."""
-        self.set_timer(delay_ns, Timer.EL3_CALLED, pe)
+        self.set_timer(delay_ns, Timer.EL3_CALLED, pe, self.resets)
 
     def notify_os(self, source: ErrorSource, pe: int = 0) -> None:
         """The operating system's handler runs on a PE."""
         self.kernel.notified(source)
         if source.kind.notification is NotificationType.SDEI:
-            self.set_timer(IRQ_WORK_NS, Timer.SDEI_DONE, pe)
+            self.set_timer(IRQ_WORK_NS, Timer.SDEI_DONE, pe, self.resets)
 
     def sdei_done(self, pe: int) -> None:
         """The SDEI handler of a PE completes, and what it queued is processed."""
@@ -294,6 +296,7 @@ class Machine:
 
     def reset(self, *, cold: bool, reason: str) -> None:
         """The host is reset and boots: records survive an Error Recovery reset and are told by BERT."""
+        self.resets += 1
         self.publish(HostReset, reason, int(cold))
         self.guests.host_gone("the host was reset")
         self.tasks.clear()
@@ -326,10 +329,10 @@ class Machine:
         self.guests.host_back()
 
 
-_TIMERS: Final[dict[Timer, Callable[..., None]]] = {
-    Timer.EL3_ENTERED: lambda machine, pe, *_: machine.monitor.entered(pe),
-    Timer.EL3_CALLED: lambda machine, pe, *_: machine.monitor.called(pe),
-    Timer.SDEI_DONE: lambda machine, pe, *_: machine.sdei_done(pe),
+_TIMERS: Final[dict[Timer, Callable[..., object]]] = {
+    Timer.EL3_ENTERED: lambda machine, pe, resets, _: resets == machine.resets and machine.monitor.entered(pe),
+    Timer.EL3_CALLED: lambda machine, pe, resets, _: resets == machine.resets and machine.monitor.called(pe),
+    Timer.SDEI_DONE: lambda machine, pe, resets, _: resets == machine.resets and machine.sdei_done(pe),
     Timer.HOST_FAILURE: lambda machine, *_: machine.kernel.failure_work(),
     Timer.AEST: lambda machine, node, *_: machine.kernel.ras_interrupt(node),
     Timer.POLL: lambda machine, source_id, *_: machine.poll(source_id),

@@ -217,6 +217,19 @@ def test_a_reset_ends_a_reflection_and_loses_what_was_pending():
     assert host.accounted()
 
 
+def test_a_call_from_before_a_reset_does_not_end_what_came_to_el3_after_it():
+    host = firmware_first()
+    host.inject("memory-uer")
+    host.run_until(ENTERED)
+    host.do(c.ResetHost, 0)
+
+    host.run_until(CALLED - 500)
+    host.inject("memory-uer", address=DIMM_1_ADDRESS)
+    host.run_until(2 * CALLED)
+
+    assert [event.time_ns for event in facts(host, "OsNotified")] == [CALLED - 500 + CALLED]
+
+
 # In EL3 itself
 
 

@@ -1,8 +1,8 @@
 """One fault through one host: how it begins, what happens, how it ends.
 
 A fault is named, or raw: ``esr:``, ``guest-esr:``, ``vserror:`` and ``block:`` start at the level they name,
-without EL3. After a block a task of the guest that owns a lost page touches it, so that the chain goes on as it
-does on a machine.
+without EL3. After a block a task of the guest that owns a lost page touches it, unless the guest was told of it as it
+ran into it, so that the chain goes on as it does on a machine.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,13 +16,16 @@ from fleet.decode.containers import first_address
 from fleet.decode.given import NotGiven, octets_of
 from fleet.outcome import End
 from fleet.scenario_errors import explained
-from nodes.events import NO_GUEST, Event, Level, PageOfflined, VcpuEventsRefused
+from nodes.events import NO_GUEST, Event, Level, PageOfflined, SignalCode, SignalSent, VcpuEventsRefused
 from nodes.events import commands as c
 from nodes.hardware.dram import PAGE_SHIFT
 from nodes.hardware.fault import FAULT_INDEX
 from nodes.host import Host, HostShape
-from nodes.linux.pages import PageKind
+from nodes.linux.pages import PageKind, user_address
+from nodes.linux.traps import is_sea
 from nodes.policy import SwitchChanges, Switches
+from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass
+from nodes.spec.syndrome import exception_class
 from nodes.stack.platform import Platform
 
 GUESTS: Final = 4  # of the host, unless a later one is named
@@ -79,7 +82,7 @@ def trace(wanted: Wanted, switches: Switches, block: bytes = b"") -> Traced:
     guests = max(GUESTS, 1 + (wanted.guest or 0))
     host = Host(switches=switches, shape=HostShape(memory_gib=16 * guests, guests=guests))
     kind = wanted.fault.partition(":")[0]
-    command_of(wanted, host.platform, NO_GUEST, block)  # one that is none is told before anything else is wrong
+    check_fault(wanted.fault)
     guest = _guest(host, wanted, block)
     _prepare(host, guest, wanted)
     command, fields = command_of(wanted, host.platform, guest, block)
@@ -92,11 +95,12 @@ def trace(wanted: Wanted, switches: Switches, block: bytes = b"") -> Traced:
 
 
 def _guest(host: Host, wanted: Wanted, block: bytes) -> int:
-    """The guest that a fault concerns."""
+    """The guest that a fault concerns: the owner of the address, so none for a page of the host's own."""
     address = wanted.address if wanted.address is not None else first_address(block)
-    owner = NO_GUEST if address is None else host.platform.guest_of(address)
+    kind, owner, _ = host.platform.host_map.page_of(-1 if address is None else address)
     if wanted.guest is None:
-        return owner if address is not None and not block else max(owner, 0)
+        is_known = address is not None and not (block and kind is PageKind.OUTSIDE)
+        return owner if is_known else 0
     if wanted.address is not None and owner not in {NO_GUEST, wanted.guest}:
         raise NotTraceable(f"address 0x{address:x} belongs to guest {owner}, not to guest {wanted.guest}")
     return wanted.guest if wanted.address is None else owner
@@ -114,29 +118,35 @@ def _prepare(host: Host, guest: int, wanted: Wanted) -> None:
 Made = tuple[type[c.Command], tuple[Any, ...]]  # a command without its head
 
 
-def command_of(wanted: Wanted, platform: Platform, guest: int, block: bytes, *, pe: int = 0) -> Made:
-    """The command that a fault stands for on a host. Raises NotTraceable."""
-    kind, _, value = wanted.fault.partition(":")
-    if kind in _RAW:
-        return _RAW[kind](guest, wanted, block, pe)
-    if value or kind not in FAULT_INDEX:
-        near = get_close_matches(wanted.fault, [*FAULT_INDEX, *(f"{raw}:" for raw in _RAW)], n=1)
+def check_fault(fault: str) -> None:
+    """Whether a fault is one, by name or raw. Raises NotTraceable."""
+    kind, _, value = fault.partition(":")
+    if kind not in _RAW and (value or kind not in FAULT_INDEX):
+        near = get_close_matches(fault, [*FAULT_INDEX, *(f"{raw}:" for raw in _RAW)], n=1)
         raise NotTraceable(
-            f'no fault "{wanted.fault}"; '
+            f'no fault "{fault}"; '
             + (f'did you mean "{near[0]}"? ' if near else "")
             + "rasfleet trace --list names them all"
         )
+
+
+def command_of(wanted: Wanted, platform: Platform, guest: int, block: bytes, *, pe: int = 0) -> Made:
+    """The command that a fault stands for on a host. Raises NotTraceable."""
+    check_fault(wanted.fault)
+    kind = wanted.fault.partition(":")[0]
+    if kind in _RAW:
+        return _RAW[kind](guest, wanted, block, pe)
     el = wanted.el if guest != NO_GUEST else HOST_EL * wanted.el
     address = platform.task_page(guest) if wanted.address is None else wanted.address
     return c.InjectFault, (FAULT_INDEX[kind], address, guest, el, pe)
 
 
 def _esr(_: int, wanted: Wanted, __: bytes, pe: int) -> Made:
-    return c.PendSError, (_number(wanted.fault, 64), NO_GUEST, HOST_EL * wanted.el, pe, HOST_EL)
+    return c.PendSError, (_syndrome(wanted.fault), NO_GUEST, HOST_EL * wanted.el, pe, HOST_EL)
 
 
 def _guest_esr(guest: int, wanted: Wanted, _: bytes, pe: int) -> Made:
-    return c.PendSError, (_number(wanted.fault, 64), guest, wanted.el, pe, HOST_EL)
+    return c.PendSError, (_syndrome(wanted.fault), guest, wanted.el, pe, HOST_EL)
 
 
 def _vserror(guest: int, wanted: Wanted, _: bytes, __: int) -> Made:
@@ -167,8 +177,20 @@ def _number(fault: str, bits: int) -> int:
     except ValueError:
         value = -1
     if not 0 <= value < 1 << bits:
-        raise NotTraceable(f'{kind}:{text}: expected a number of at most {bits} bits, as in "{kind}:0xbe000411"')
+        example = "0x411" if kind == "vserror" else "0xbe000411"
+        raise NotTraceable(f'{kind}:{text}: expected a number of at most {bits} bits, as in "{kind}:{example}"')
     return value
+
+
+def _syndrome(fault: str) -> int:
+    """An ESR_EL2 that tells of a hardware error."""
+    esr = _number(fault, 64)
+    kind = exception_class(esr)
+    if kind != ExceptionClass.SERROR and not (kind in ABORT_CLASSES and is_sea(esr)):
+        raise NotTraceable(
+            f'{fault}: expected an SError (EC 0x2f), as in "esr:0xbe000411", or an external abort, as in "0x92000010"'
+        )
+    return esr
 
 
 def block_from(content: bytes, place: str) -> bytes:
@@ -180,16 +202,22 @@ def block_from(content: bytes, place: str) -> bytes:
 
 
 def _touch_lost_pages(host: Host, el: int) -> None:
-    """Tasks of guests touch the pages that the host's kernel was told to give up."""
-    platform = host.platform
+    """Tasks of guests touch the pages that the host's kernel took away, but for those that they ran into."""
+    platform, kernel = host.platform, host.machine.kernel.linux
+    met = {
+        (event.guest, event.address)
+        for event in host.events
+        if isinstance(event, SignalSent) and event.code == SignalCode.BUS_MCEERR_AR
+    }
     told = [
         event.pfn << PAGE_SHIFT
         for event in host.events
         if isinstance(event, PageOfflined) and event.by == Level.HYPERVISOR
     ]
     for address in dict.fromkeys(told[:_TOUCHED_MAX]):
-        owner = platform.guest_of(address)
-        if owner != NO_GUEST:
-            kernel = platform.guest_map.page_of(platform.ipa_of(address)).kind in _KERNEL_PAGES
-            host.do(c.ReadMemory, address, owner, max(el, int(kernel)), 0)
+        page = platform.host_map.page_of(address)
+        told_at = page.owner, user_address(page, address)
+        if page.owner != NO_GUEST and kernel.lost(address) and told_at not in met:
+            of_kernel = platform.guest_map.page_of(platform.ipa_of(address)).kind in _KERNEL_PAGES
+            host.do(c.ReadMemory, address, page.owner, max(el, int(of_kernel)), 0)
             host.run()

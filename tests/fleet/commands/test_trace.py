@@ -7,12 +7,13 @@ import pytest
 from nodes.hardware.fault import FAULT_INDEX
 from nodes.hardware.ras_nodes import RasNodeKind
 from nodes.spec.err import ErrStatus
-from tests.blocks import FATAL, arm_entry, block_of, memory_block, pei
+from tests.blocks import FATAL, arm_entry, block_of, memory_block, memory_entry, pei
 from tests.cli import rasfleet
 
 LEVELS = {"hardware", "el3", "hypervisor", "vmm", "guest_firmware", "guest_kernel"}
 GUEST_PAGE = 0xE000_0000  # an application's page of guest 0
 HOST_PAGE = 0x6_0000_0000  # a page of the host's own
+HOST_TASK_PAGE = 0x9_0000_0000  # an application's page of the host
 
 
 def ended(*words, given=b""):
@@ -148,6 +149,51 @@ def test_a_block_for_the_hosts_own_page_stays_there():
     assert (end["host"], end["guest"]) == ("page_offlined", "not_involved")
 
 
+def test_an_abort_told_of_the_hosts_own_page_is_met_by_a_task_of_the_host():
+    end = ended("block:-", "--set", "notification=sea", given=memory_block(HOST_TASK_PAGE))
+    assert (end["host"], end["guest"]) == ("application_killed", "not_involved")
+    assert [(s["to"], s["code"]) for s in end["signals"]] == [("application", "BUS_MCEERR_AR")]
+
+
+@pytest.mark.parametrize(("at", "signals"), [("el0", ["vmm", "application"]), ("el1", ["vmm"])])
+def test_a_guest_that_ran_into_its_page_does_not_touch_it_again(at, signals):
+    end = ended("block:-", "--at", at, "--set", "notification=sea", given=memory_block(GUEST_PAGE))
+    assert (end["host"], end["guest"]) == ("page_offlined", "application_killed")
+    assert [(s["to"], s["code"]) for s in end["signals"]] == [(to, "BUS_MCEERR_AR") for to in signals]
+
+
+def test_a_guest_that_ran_into_one_of_two_pages_meets_the_other_later():
+    block = block_of(memory_entry(GUEST_PAGE), memory_entry(GUEST_PAGE + 4096))
+    end = ended("block:-", "--set", "notification=sea", given=block)
+    assert (end["host"], end["guest"]) == ("page_offlined", "application_killed")
+    assert [s["to"] for s in end["signals"]] == ["vmm", "application"] * 2
+    assert len(end["records"]["guest"]) == 2
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.12", "6.19"])
+@pytest.mark.parametrize("fault", ["vserror:0x1811", "guest-esr:0xbe001811"])
+def test_the_host_is_involved_wherever_kvm_is(fault, version):
+    end = ended(fault, "--set", "virtual_syndrome=passthrough", "--set", f"kernel={version}")
+    assert (end["host"], end["guest"]) == ("continues", "continues")
+
+
+@pytest.mark.parametrize(
+    ("esr", "signals"),
+    [
+        (0x9200_0010, ["BUS_OBJERR"]),
+        (0x8200_0010, ["BUS_OBJERR"]),
+        (0x9200_0014, ["SI_KERNEL"]),
+        (0x9600_0010, []),
+        (0x8600_0014, []),
+    ],
+)
+@pytest.mark.parametrize("at", ["el0", "el1"])
+def test_an_abort_of_the_host_was_taken_where_its_class_says(esr, signals, at):
+    end = ended(f"esr:{esr:#x}", "--at", at)
+    assert end["host"] == "application_killed"
+    assert [s["code"] for s in end["signals"]] == signals
+
+
 def test_a_block_names_the_guest_that_owns_its_page():
     end = ended("block:-", given=memory_block(GUEST_PAGE + (2 << 32)))
     assert end["guest"] == "application_killed"
@@ -228,6 +274,10 @@ def test_the_list_names_every_fault():
         (["memory-uer", "--address", "0x1e0000000", "--guest", "0"], "belongs to guest 1"),
         (["esr:0xzz"], "expected a number"),
         (["esr:"], "expected a number"),
+        (["vserror:zz"], 'as in "vserror:0x411"'),
+        (["esr:0x56000000"], "expected an SError (EC 0x2f)"),
+        (["esr:0x411"], "expected an SError (EC 0x2f)"),
+        (["guest-esr:0x92000021"], "or an external abort"),
         (["block:/nonexistent"], "No such file"),
         ([], "Missing argument"),
     ],

@@ -1,7 +1,7 @@
 """Linux's memory_failure: take a page away, and tell the tasks that use it.
 
 Sources: Linux mm/memory-failure.c (memory_failure(), memory_failure_queue(), hwpoison_user_mappings(),
-collect_procs(), kill_procs(), kill_accessing_process(), check_hwpoisoned_entry(), me_huge_page(),
+action_result(), collect_procs(), kill_procs(), kill_accessing_process(), check_hwpoisoned_entry(), me_huge_page(),
 soft_offline_page()) of 6.1.192 and 6.12.117.
 """
 
@@ -66,6 +66,14 @@ class ActionResult(IntEnum):
     FAILED = 1
     DELAYED = 2
     RECOVERED = 3
+
+
+def result_line(pfn: int, page_type: PageType, result: ActionResult) -> str:
+    """What action_result() prints; an address outside memory has no action, and a line of its own."""
+    said = PAGE_TYPE_TEXT[page_type]
+    if page_type is not PageType.OUTSIDE:
+        said = f"recovery action for {said}: {result.name.capitalize()}"
+    return f"Memory failure: {pfn:#x}: {said}"
 
 
 class Action(NamedTuple):

@@ -13,6 +13,7 @@ from tests.cli import rasfleet
 LEVELS = {"hardware", "el3", "hypervisor", "vmm", "guest_firmware", "guest_kernel"}
 GUEST_PAGE = 0xE000_0000  # an application's page of guest 0
 HOST_PAGE = 0x6_0000_0000  # a page of the host's own
+HOST_KERNEL_PAGE = 0x4_8000_0000
 HOST_TASK_PAGE = 0x9_0000_0000  # an application's page of the host
 
 
@@ -239,6 +240,21 @@ def test_the_text_shows_registers_decoded_and_blocks_as_linux_prints_them():
     assert "physical_address: 0x00000000e0000000" in out
     assert "guest  application_killed (guest 0)" in out
     assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("version", "address", "line"),
+    [
+        ("6.1", HOST_PAGE, "Memory failure: 0x600000: recovery action for clean LRU page: Recovered"),
+        ("6.12", HOST_TASK_PAGE, "Memory failure: 0x900000: recovery action for dirty LRU page: Recovered"),
+        ("6.1", HOST_KERNEL_PAGE, "Memory failure: 0x480000: recovery action for unknown page: Ignored"),
+        ("6.12", HOST_KERNEL_PAGE, "Memory failure: 0x480000: recovery action for get hwpoison page: Ignored"),
+        ("6.19", 1 << 44, "Memory failure: 0x100000000: memory outside kernel control"),
+    ],
+)
+def test_the_text_shows_what_linux_prints_of_a_page(version, address, line):
+    out = rasfleet("trace", "block:-", "--set", f"kernel={version}", given=memory_block(address)).out
+    assert f"| {line}\n" in out
 
 
 def test_two_ways_side_by_side():

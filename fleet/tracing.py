@@ -146,11 +146,18 @@ def _esr(_: int, wanted: Wanted, __: bytes, pe: int) -> Made:
 
 
 def _guest_esr(guest: int, wanted: Wanted, _: bytes, pe: int) -> Made:
+    _needs_guest(guest, wanted)
     return c.PendSError, (_syndrome(wanted.fault), guest, wanted.el, pe, HOST_EL)
 
 
 def _vserror(guest: int, wanted: Wanted, _: bytes, __: int) -> Made:
+    _needs_guest(guest, wanted)
     return c.SetVcpuEvents, (guest, 1, 1, _number(wanted.fault, 64), 0, 0)
+
+
+def _needs_guest(guest: int, wanted: Wanted) -> None:
+    if guest == NO_GUEST:
+        raise NotTraceable(f"{wanted.fault} concerns a guest, and none is meant")
 
 
 def _block(guest: int, wanted: Wanted, block: bytes, _: int) -> Made:

@@ -290,6 +290,8 @@ def test_the_list_names_every_fault():
         (["memory-uer", "--address", "0x1e0000000", "--guest", "0"], "belongs to guest 1"),
         (["esr:0xzz"], "expected a number"),
         (["esr:"], "expected a number"),
+        (["vserror:0x411", "--guest", "none"], "concerns a guest"),
+        (["guest-esr:0xbe000411", "--address", hex(HOST_PAGE)], "concerns a guest"),
         (["vserror:zz"], 'as in "vserror:0x411"'),
         (["esr:0x56000000"], "expected an SError (EC 0x2f)"),
         (["esr:0x411"], "expected an SError (EC 0x2f)"),

@@ -91,7 +91,18 @@ class Neighbours(Protocol):
 class LinuxKernel:
     """One running kernel, as far as errors concern it."""
 
-    __slots__ = ("_failure", "_reader", "ask", "config", "current", "guest", "ledger", "sigbus_pending", "task_work")
+    __slots__ = (
+        "_failure",
+        "_reader",
+        "ask",
+        "config",
+        "current",
+        "guest",
+        "ledger",
+        "sigbus_pending",
+        "stopped",
+        "task_work",
+    )
 
     def __init__(self, ask: Neighbours, ledger: Ledger, config: KernelConfig, *, guest: int = NO_GUEST) -> None:
         self.ask = ask
@@ -103,6 +114,7 @@ class LinuxKernel:
         # memory_failure's queue; None: nothing.
         self.task_work: list[tuple[int, int]] | None = None
         self.sigbus_pending = False  # of that task
+        self.stopped = False  # it panicked, or hangs
         self._reader: GhesReader | None = None
         self._failure: MemoryFailure | None = None
 
@@ -178,19 +190,26 @@ class LinuxKernel:
 
     def hang(self) -> None:
         """The kernel never comes back from a block; the lock that it holds stops every other source."""
+        self.stopped = True
         self.ask.kernel_hung()
 
     def panic(self, reason: str) -> None:
         """The kernel stops."""
+        self.stopped = True
         self.ask.publish(KernelPanicked, self.level, reason, self.guest)
         self.ask.kernel_down()
 
     def claim_sea(self, sources: Iterable[ErrorSource], task: Task | None, *, irqs_enabled: bool = True) -> int:
-        """apei_claim_sea(): 0 when one of the SEA sources had a record; it is processed at once."""
+        """apei_claim_sea(): 0 when one of the SEA sources had a record; it is processed at once.
+
+        A kernel that stopped at one source does nothing more, not even with what it had queued before.
+        """
         claimed = -ENOENT
         for source in sources:
             if self.reader.nmi(source) == 0:
                 claimed = 0
+            if self.stopped:
+                return claimed
         if claimed:
             return claimed
         if not irqs_enabled:

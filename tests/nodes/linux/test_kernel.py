@@ -240,6 +240,19 @@ def test_a_fatal_record_panics_whoever_is_interrupted(version):
     assert [event.reason for event in linux.ask.of(KernelPanicked)] == ["GHES: Fatal hardware error"]
 
 
+@every_kernel
+@pytest.mark.parametrize("fatal_at", [0, 1])
+def test_a_kernel_that_panicked_at_one_source_does_nothing_with_another(fatal_at, version):
+    linux = kernel(version, source_count=2)
+    blocks = [memory_block(page(PageKind.APPLICATION))]
+    blocks.insert(fatal_at, memory_block(page(PageKind.FREE), FATAL))
+
+    claim(linux, *blocks)
+
+    assert (linux.ask.of(PageOfflined), linux.ask.signals) == ([], [])
+    assert accounts(linux.ledger) == {"IN_FLIGHT": 1, "REPORTED": 1}
+
+
 def test_a_duplicate_abort_is_claimed_in_6_1_and_no_longer_in_6_12():
     claims = {}
     for version in Kernel:

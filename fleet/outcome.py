@@ -1,8 +1,8 @@
 """How a fault ended for the host and for one guest: a fold over the host's events.
 
 The first event that ended a life decides (a panic is a panic, whatever the reset after it); without one the worst
-that happened does. A level that shows no event was not involved; an exception that was taken to EL2 and a virtual SError
-that a guest took are the host's doing as well.
+that happened does. A level that shows no event was not involved; an exception that was taken to EL2 and a virtual
+SError that a guest took are the host's doing as well.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """One fault through one host: how it begins, what happens, how it ends.
 
 A fault is named, or raw: ``esr:``, ``guest-esr:``, ``vserror:`` and ``block:`` start at the level they name,
-without EL3. After a block a task of the guest that owns a lost page touches it, unless the guest was told of it as it
-ran into it, so that the chain goes on as it does on a machine.
+without EL3. After a block a task of the guest that owns a lost page touches it, unless the guest was told of it as
+it ran into it, so that the chain goes on as it does on a machine.
 """
 
 from collections.abc import Callable, Mapping
@@ -195,7 +195,7 @@ def _syndrome(fault: str) -> int:
     kind = exception_class(esr)
     if kind != ExceptionClass.SERROR and not (kind in ABORT_CLASSES and is_sea(esr)):
         raise NotTraceable(
-            f'{fault}: expected an SError (EC 0x2f), as in "esr:0xbe000411", or an external abort, as in "0x92000010"'
+            f"{fault}: expected an SError (EC 0x2f), as in 0xbe000411, or an external abort, as in 0x92000010"
         )
     return esr
 

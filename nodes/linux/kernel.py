@@ -4,8 +4,8 @@ A kernel asks its machine for time, tasks and work through ``Neighbours``; nodes
 nodes.guest.kernel bind it. Its reader and its memory_failure exist once they are needed.
 
 Sources: Linux drivers/acpi/apei/ghes.c ghes_do_proc(), ghes_kick_task_work(); arch/arm64/kernel/acpi.c
-apei_claim_sea(); arch/arm64/mm/fault.c do_sea(); kernel/signal.c __send_signal_locked(), legacy_queue() of 6.1.192 and
-6.12.117; ghes_do_memory_failure() and kernel/task_work.c task_work_run() of 6.19.
+apei_claim_sea(); arch/arm64/mm/fault.c do_sea(); kernel/signal.c __send_signal_locked(), legacy_queue() of
+6.1.192 and 6.12.117; ghes_do_memory_failure() and kernel/task_work.c task_work_run() of 6.19.
 """
 
 from collections.abc import Iterable

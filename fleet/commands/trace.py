@@ -26,7 +26,7 @@ guest-esr:0xbe000411  a physical SError taken to EL2 while the guest runs
 vserror:0x411         an ISS that user space sets for the guest; a refused one exits with 2
 block:FILE            a status block that firmware presents to the host's kernel; - reads standard input
 
-After a block a task of the guest that owns a lost page touches it.
+After a block a task of the guest that owns a lost page touches it, unless the guest ran into it already.
 """
 
 

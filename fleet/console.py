@@ -195,9 +195,10 @@ def _shown(commands: int, end_ns: int) -> Iterator[Shown]:
         MofNCompleteColumn(),
         BarColumn(10),
         TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         console=Console(stderr=True),
         transient=True,
+        expand=True,
     )
     with bar:
         yield ShownOnTerminal(commands, end_ns, bar)

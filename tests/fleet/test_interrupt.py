@@ -137,7 +137,7 @@ def test_a_signal_ends_a_run_in_order_and_it_can_go_on(tmp_path, number, large):
     assert code == 130
     assert b"interrupted; rasfleet resume" in seen
     assert stopped["interrupted"]
-    assert 0 < stopped["faults"] < 40_000
+    assert 0 < stopped["faults"] <= 40_000
     assert {**again, "seconds": 0, "out": ""} == {**large, "seconds": 0, "out": "", "repeat": again["repeat"]}
 
 

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from fleet.codec import UnknownEvent, decode_command, decode_event
+from fleet.codec import TOPICS, UnknownEvent, decode_command, decode_event
 from fleet.log.files import FileLog
 from fleet.log.frames import COMMANDS, EVENTS, entries
 from fleet.log.protocol import Entry
@@ -54,7 +54,7 @@ class _Stream:
 
     def take(self, before_ns: int | None) -> list[Decoded]:
         """What lies before a time, or everything."""
-        self.waiting.sort(key=_order)
+        self.waiting.sort(key=order)
         upto = len(self.waiting)
         if before_ns is not None:
             upto = next((at for at, (_, event) in enumerate(self.waiting) if event.time_ns >= before_ns), upto)
@@ -66,9 +66,10 @@ class _Stream:
         self._frames.close()
 
 
-def _order(pair: Decoded) -> tuple[int, int, str, int]:
+def order(pair: Decoded) -> tuple[int, int, str, int, int]:
+    """The order in which events are told: by time, then partition, host, sequence and topic."""
     entry, event = pair
-    return event.time_ns, entry.partition, event.host, event.sequence
+    return event.time_ns, entry.partition, event.host, event.sequence, TOPICS.index(entry.topic)
 
 
 def follow(
@@ -86,7 +87,7 @@ def follow(
             moved = _read(streams)
             low_ns = min(stream.mark_ns for stream in streams)
             done = over and not moved
-            yield from heapq.merge(*(stream.take(None if done else low_ns) for stream in streams), key=_order)
+            yield from heapq.merge(*(stream.take(None if done else low_ns) for stream in streams), key=order)
             if done:
                 return
             if not moved:

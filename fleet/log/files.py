@@ -36,7 +36,7 @@ from fleet.log.frames import (
     frames,
     place_at,
 )
-from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Standing, Written
+from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Standing, Record
 from fleet.log.segments import SEGMENT_SIZE_MAX, Found, Segments, never_written, plain, segment_path, wrong_head
 from fleet.manifest import FORMAT, Form, Manifest, Summary
 from nodes.events import COMMAND, HOST_TOPICS
@@ -95,7 +95,7 @@ class FileWriter:
             raise CorruptLog(str(found.path), found.place.start, f"its checkpoint: {fault}") from None
 
     async def commit(
-        self, batches: Mapping[str, Sequence[Written]], checkpoint: Checkpoint | None = None
+        self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None
     ) -> None:
         """Append one frame; returns when it is on the disk."""
         if not self._taken_over:
@@ -108,7 +108,7 @@ class FileWriter:
         await in_thread(self._store, batches, checkpoint)
         self._failed = False
 
-    def _store(self, batches: Mapping[str, Sequence[Written]], checkpoint: Checkpoint | None) -> None:
+    def _store(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None) -> None:
         stored = {topic: batch_of(self._next[topic], records) for topic, records in batches.items() if records}
         self._segments.append(
             frame_of(stored, None if checkpoint is None else msgspec.msgpack.encode(checkpoint))
@@ -128,11 +128,11 @@ class CommandAppender:
         self._segments = segments
         self.next = 0  # offset of the next command
 
-    def append(self, commands: Sequence[Written]) -> int:
+    def append(self, commands: Sequence[Record]) -> int:
         """Append commands; returns the offset behind them when they are on the disk."""
         return self.append_made(lambda _: commands)
 
-    def append_made(self, make: Callable[[int], Sequence[Written]]) -> int:
+    def append_made(self, make: Callable[[int], Sequence[Record]]) -> int:
         """Append what is made for the offset where it will stand; returns the offset behind it."""
         with self._locked():
             commands = make(self.next)
@@ -265,7 +265,7 @@ class FileLog:
             appender = self._commands[partition] = CommandAppender(self.appending(COMMANDS, partition))
         return appender
 
-    async def append_commands(self, partition: int, commands: Sequence[Written]) -> int:
+    async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
         """Append commands to a partition; returns the offset behind them when they are on the disk."""
         return await in_thread(self.commands(partition).append, commands)
 

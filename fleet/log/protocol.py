@@ -30,8 +30,11 @@ class Entry(NamedTuple):
     value: bytes
 
 
+Record = tuple[int, bytes, bytes]  # a record to be written: timestamp (ms), key, value
+
+
 class Written(NamedTuple):
-    """One record to be written."""
+    """One record to be written, by name."""
 
     timestamp_ms: int
     key: bytes
@@ -78,7 +81,7 @@ class EventWriter(Protocol):
         """Become the partition's writer. Called once, before the first commit. Raises LogError."""
 
     async def commit(
-        self, batches: Mapping[str, Sequence[Written]], checkpoint: Checkpoint | None = None
+        self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None
     ) -> None:
         """Append records to topics, all or none of them; returns when they are durable."""
 
@@ -109,7 +112,7 @@ class Log(Protocol):
     def manifest(self) -> Manifest:
         """What the run is."""
 
-    async def append_commands(self, partition: int, commands: Sequence[Written]) -> int:
+    async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
         """Append commands to a partition; returns the offset behind them when they are durable."""
 
     def commands_backwards(self, partition: int) -> Iterator[Entry]:

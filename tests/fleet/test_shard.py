@@ -65,7 +65,7 @@ async def test_each_topic_counts_its_own_events(writer):
         await outlet.commit()
 
     for topic in (SYNDROME, CPER):
-        assert [decode_event(commit[topic][0].value).n for commit in writer.commits] == [0, 1, 2]
+        assert [decode_event(commit[topic][0][2]).n for commit in writer.commits] == [0, 1, 2]
     assert outlet.outputs[SYNDROME].n == 3
     assert outlet.outputs[OUTCOME].n == 0
 
@@ -77,7 +77,7 @@ async def test_the_clock_goes_into_every_topic(writer):
 
     (commit,) = writer.commits
     assert list(commit) == list(HOST_TOPICS)
-    assert {decode_event(record.value) for (record,) in commit.values()} == {ClockAdvanced(0, "", 0, 60)}
+    assert {decode_event(record[2]) for (record,) in commit.values()} == {ClockAdvanced(0, "", 0, 60)}
 
 
 async def test_flushing_writes_when_enough_has_come_together(writer):
@@ -86,7 +86,7 @@ async def test_flushing_writes_when_enough_has_come_together(writer):
         outlet.publish(StatusBlockWritten, "h", number, 0, (1, 0, 0, bytes(10)))
         await outlet.flush()
 
-    sizes = [sum(len(record.value) for record in commit[CPER]) for commit in writer.commits]
+    sizes = [sum(len(record[2]) for record in commit[CPER]) for commit in writer.commits]
     assert len(sizes) >= 5
     assert all(100 <= size < 130 for size in sizes)
 

@@ -65,6 +65,8 @@ from nodes.spec.sections import OTHER_NAMES
 
 UNKNOWN_SIZE_MAX: Final = 300  # bytes of a section that nobody knows
 CXL_PROTOCOL_GUID: Final = guid("80b9efb4-52b5-4de3-a777-68784b771048")
+CXL_ERROR_LOG_SIZE: Final = 88  # bytes that a reader takes, whatever length is written
+CXL_VALID_ERROR_LOG: Final = 1 << 6
 _ERRORS_MAX: Final = 4  # of one ARM section
 _CONTEXTS_MAX: Final = 4
 _RECORDS_MAX: Final = 4  # of one Arm RAS section
@@ -196,11 +198,12 @@ def _arm_ras(stream: Stream) -> bytes:
 
 def _cxl_protocol(stream: Stream) -> bytes:
     dvsec = stream.octets(stream.one_of((0, 4, 60, stream.below(_TAIL_MAX))))
-    error_log = stream.octets(stream.one_of((0, 88)))
+    error_log = stream.octets(stream.one_of((0, CXL_ERROR_LOG_SIZE)))
+    valid = subset(stream, range(7))
     head = layout_of(
         stream,
         CxlProtocolSection,
-        validation_bits=subset(stream, range(7)),
+        validation_bits=valid if error_log else valid & ~CXL_VALID_ERROR_LOG,
         agent_type=stream.below(10),
         dvsec_length=len(dvsec),
         error_log_length=len(error_log),

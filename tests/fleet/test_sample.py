@@ -8,7 +8,8 @@ import pytest
 from fleet.decode.kinds import Options, decode
 from fleet.sample import BLOCK, KINDS, RECORD, make, make_malformed
 from fleet.sample.broken import BLOCK_BREAKS, RECORD_BREAKS
-from fleet.sample.sections import SECTIONS
+from fleet.sample.sections import CXL_ERROR_LOG_SIZE, CXL_PROTOCOL_GUID, CXL_VALID_ERROR_LOG, SECTIONS
+from nodes.linux.dmesg_cxl import CxlProtocolSection
 from nodes.linux.estatus import check
 from nodes.spec.arm_section import ArmSection, ContextType, ErrorKind, kinds_of
 from nodes.spec.cper import Record
@@ -39,7 +40,7 @@ def test_a_sample_depends_on_seed_and_index_only(kind):
     ("kind", "digest"),
     [
         (BLOCK, "9d21d8b178e38e0ad6d8ee062b668d84ac6a52a4e02a406737cdcb189fbb9c3a"),
-        (RECORD, "eb867aa001f5eb190c59707935a3e298d1943fb7b44069ca01663795275d5623"),
+        (RECORD, "8898ebe4b650a04f94a2aa6084338e0224786ff0bf2ca1277117e02db5b91d73"),
     ],
 )
 def test_the_samples_of_a_seed_are_the_same_everywhere(kind, digest):
@@ -104,6 +105,15 @@ def test_every_validity_bit_is_set_somewhere_and_clear_somewhere():
 
 def test_memory_sections_have_80_and_73_bytes():
     assert {len(entry.body) for entry in ENTRIES if entry.section_type == MEMORY_GUID} == {80, 73}
+
+
+def test_a_cxl_section_never_calls_an_error_log_valid_that_it_does_not_hold():
+    found = [entry.body for entry in ENTRIES if entry.section_type == CXL_PROTOCOL_GUID]
+    heads = [CxlProtocolSection.decode(body) for body in found]
+
+    valid = [head.error_log_length for head in heads if head.validation_bits & CXL_VALID_ERROR_LOG]
+    assert set(valid) == {CXL_ERROR_LOG_SIZE}
+    assert any(head.error_log_length == 0 for head in heads)
 
 
 def test_arm_sections_hold_every_kind_of_error_and_every_type_of_context():

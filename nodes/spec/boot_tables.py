@@ -62,7 +62,7 @@ def bert_blocks(region: bytes) -> tuple[StatusBlock, ...]:
     at = 0
     while at + StatusBlockHead.codec.size <= len(region) and StatusBlockHead.decode(region, at).block_status:
         blocks.append(StatusBlock.decode(region, at))
-        at += block_length(region[at:])
+        at += block_length(region[at : at + StatusBlockHead.codec.size])
     return tuple(blocks)
 
 

@@ -7,6 +7,8 @@ are accepted by the decoders of nodes.spec.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import msgspec
+
 from fleet.decode import arm, sections
 from fleet.decode.view import Show
 from fleet.draws import Stream
@@ -55,6 +57,9 @@ from nodes.spec.memory_sections import (
 from nodes.spec.platform_sections import (
     FIRMWARE_GUID,
     PCIE_GUID,
+    PCIE_VALID_DEVICE_ID,
+    PCIE_VALID_RCRB,
+    PCIE_VALID_RCRB_HIGH,
     PROCESSOR_GUID,
     FirmwareReference,
     FirmwareReferenceOld,
@@ -104,6 +109,15 @@ def _memory2(stream: Stream) -> bytes:
     if any(valid >> bit & 1 for bit in VALID_BANK_PARTS_2):
         valid &= ~(1 << MemorySection2.valid_bits["bank"])
     return layout_of(stream, MemorySection2, sections.MEMORY2, validation_bits=valid).encode()
+
+
+def _pcie(stream: Stream) -> bytes:
+    section = layout_of(stream, PcieSection, sections.PCIE)
+    if not stream.chance(1, 4):
+        return section.encode()
+    rcrb = PCIE_VALID_RCRB | (PCIE_VALID_RCRB_HIGH if stream.chance(1, 2) else 0)
+    valid = section.validation_bits & ~PCIE_VALID_DEVICE_ID | rcrb  # UEFI: never both
+    return msgspec.structs.replace(section, validation_bits=valid, reserved=stream.octets(4)).encode()
 
 
 def _firmware(stream: Stream) -> bytes:
@@ -221,7 +235,7 @@ SECTIONS: Final = (
     BodyKind("memory 2", MEMORY2_GUID, _memory2),
     BodyKind("ARM processor", ARM_GUID, _arm),
     BodyKind("Arm RAS", ARM_RAS_GUID, _arm_ras),
-    BodyKind("PCIe", PCIE_GUID, _plain(PcieSection, sections.PCIE)),
+    BodyKind("PCIe", PCIE_GUID, _pcie),
     BodyKind("generic processor", PROCESSOR_GUID, _plain(ProcessorSection, sections.PROCESSOR)),
     BodyKind("firmware reference", FIRMWARE_GUID, _firmware),
     BodyKind("firmware reference of 16 bytes", FIRMWARE_GUID, _firmware_old),

@@ -16,6 +16,7 @@ from nodes.spec.cper import NOTIFICATION_GUIDS
 from nodes.spec.hest import TableHeader, with_checksum
 from nodes.spec.layout import Malformed
 from nodes.spec.memory_sections import MEMORY_GUID
+from nodes.spec.platform_sections import PcieSection
 from nodes.spec.sections import SECTION_TYPES, decode_section
 from nodes.spec.severity import Aet
 from nodes.spec.status_block import DataEntry, StatusBlock
@@ -185,6 +186,15 @@ def test_what_the_validity_bits_do_not_cover_is_marked_for_a_reader():
 def acpi_table(signature, body):
     header = TableHeader(signature, 36 + len(body), 1, 0, b"OEM   ", b"TABLE   ", 1, b"RASF", 1)
     return with_checksum(header.encode() + body)
+
+
+def test_a_pcie_section_shows_the_rcrb_address_that_it_calls_valid():
+    section = PcieSection(validation_bits=0x300, function=0x10, device=0x20, segment=0x4030, reserved=b"\1\0\0\0")
+
+    fields = decode("pcie", section.encode(), Options()).fields
+
+    assert fields["valid"] == ["rcrb_address", "rcrb_address_high"]
+    assert fields["rcrb_address"] == "0x140302010"
 
 
 def test_an_aest_shows_its_nodes_with_interface_and_interrupts():

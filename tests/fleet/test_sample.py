@@ -15,6 +15,7 @@ from nodes.spec.arm_section import ArmSection, ContextType, ErrorKind, kinds_of
 from nodes.spec.cper import Record
 from nodes.spec.layout import Malformed
 from nodes.spec.memory_sections import MEMORY_GUID
+from nodes.spec.platform_sections import PcieSection
 from nodes.spec.sections import decode_section
 from nodes.spec.severity import Severity
 from nodes.spec.status_block import StatusBlock
@@ -39,8 +40,8 @@ def test_a_sample_depends_on_seed_and_index_only(kind):
 @pytest.mark.parametrize(
     ("kind", "digest"),
     [
-        (BLOCK, "9d21d8b178e38e0ad6d8ee062b668d84ac6a52a4e02a406737cdcb189fbb9c3a"),
-        (RECORD, "8898ebe4b650a04f94a2aa6084338e0224786ff0bf2ca1277117e02db5b91d73"),
+        (BLOCK, "e7135adc18aa27397b6652c794010b58234d75b59a183659f3cde79527afd629"),
+        (RECORD, "2888c102da76d0cf8f8a3f725ad4b5a2913676064ec00a85e854bcbf0d0f3d28"),
     ],
 )
 def test_the_samples_of_a_seed_are_the_same_everywhere(kind, digest):
@@ -101,6 +102,12 @@ def test_every_validity_bit_is_set_somewhere_and_clear_somewhere():
         words = [body.validation_bits for body in with_bits if type(body) is kind]
         for bit in kind.valid_bits.values():
             assert {word >> bit & 1 for word in words} == {0, 1}, (kind, bit)
+
+
+def test_pcie_sections_name_a_device_or_an_rcrb_address_and_never_both():
+    words = [body.validation_bits for body in BODIES if isinstance(body, PcieSection)]
+
+    assert {(word >> 8 & 3, word >> 3 & 1) for word in words} == {(0, 0), (0, 1), (1, 0), (3, 0)}
 
 
 def test_memory_sections_have_80_and_73_bytes():

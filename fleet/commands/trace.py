@@ -171,6 +171,8 @@ def _content(place: str) -> bytes:
     from fleet.decode.given import SIZE_MAX
     from fleet.tracing import NotTraceable
 
+    if not place:
+        raise NotTraceable("block: names no file; expected block:FILE, or block:- for standard input")
     try:
         if place == "-":
             return sys.stdin.buffer.read(SIZE_MAX)

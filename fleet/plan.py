@@ -49,6 +49,15 @@ class Plan:
                 raise ScenarioError(
                     f"faults[{index}].hosts{shown(table.hosts)}: expected a pattern that a host matches"
                 )
+        if options.hosts is None:  # of another size it may be meant for hosts that are not there
+            self._check_overrides()
+
+    def _check_overrides(self) -> None:
+        for index, override in enumerate(self.scenario.overrides):
+            if not self.roster.matches(override.hosts):
+                raise ScenarioError(
+                    f"overrides[{index}].hosts{shown(override.hosts)}: expected a pattern that a host matches"
+                )
 
     def _total(self, options: Options) -> int:
         if options.faults is not None:

@@ -150,7 +150,6 @@ _LIKELY_CLASSES: Final = ABORT_CLASSES | {ExceptionClass.SERROR}
 SIGNATURES: Final = {b"CPER": "cper", b"HEST": "hest", b"AEST": "aest", b"BERT": "bert"}
 
 
-
 def guess(content: bytes) -> str:
     """The kind of some content; Unclear for a number that may be many things."""
     if _guid_text(content) is not None:

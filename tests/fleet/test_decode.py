@@ -269,7 +269,16 @@ def test_the_kind_is_guessed(content, kind):
 # error, a UET without UE, bits that STATUS has not.
 @pytest.mark.parametrize(
     "content",
-    [b"0x1811", b"0x0", b"0x40000080044081", b"0x80001840", b"0x80000811f", b"0x56000000", b"0x46100000", b"0x60010000"],
+    [
+        b"0x1811",
+        b"0x0",
+        b"0x40000080044081",
+        b"0x80001840",
+        b"0x80000811f",
+        b"0x56000000",
+        b"0x46100000",
+        b"0x60010000",
+    ],
 )
 def test_a_number_that_may_be_many_things_has_to_be_named(content):
     with pytest.raises(Unclear):

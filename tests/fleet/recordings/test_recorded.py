@@ -7,7 +7,7 @@ import pytest
 from fleet.recordings.carry import carry
 from fleet.recordings.compare import Verdict
 from fleet.recordings.model import ErrorKind, OutcomeKind
-from fleet.recordings.reading import load
+from fleet.recordings.reading import load, read
 from nodes.spec.memory_sections import MemorySection
 from nodes.spec.status_block import StatusBlock
 from tests.runs import ROOT
@@ -147,3 +147,9 @@ def test_the_excerpts_name_no_place_of_the_machine_they_were_kept_on():
     texts = [path.read_text() for path in Path(FOLDER).iterdir()]
 
     assert not any("/work/" in text or "/home/" in text for text in texts)
+
+
+def test_a_mark_of_the_byte_order_hides_no_line():
+    content = (FOLDER / "memory-corrected-fru-text.log").read_bytes()
+
+    assert read("x.log", b"\xef\xbb\xbf" + content).understood == read("x.log", content).understood == 10

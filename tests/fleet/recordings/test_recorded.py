@@ -153,3 +153,14 @@ def test_a_mark_of_the_byte_order_hides_no_line():
     content = (FOLDER / "memory-corrected-fru-text.log").read_bytes()
 
     assert read("x.log", b"\xef\xbb\xbf" + content).understood == read("x.log", content).understood == 10
+
+
+@pytest.mark.parametrize("name", ["cache-corrected-sent-as-recoverable", "pcie-fatal-in-recoverable"])
+def test_a_log_may_begin_in_the_middle_of_a_section(name):
+    """Its lines are understood; no severity is left of it, so no block can be made."""
+    lines = (FOLDER / f"{name}.log").read_bytes().splitlines(keepends=True)
+
+    found = read("x.log", b"".join(lines[5:]))
+
+    assert not found.not_understood
+    assert [(error.cut, bool(error.skipped)) for error in found.hosts[0].errors] == [(True, True)]

@@ -164,3 +164,13 @@ def test_a_log_may_begin_in_the_middle_of_a_section(name):
 
     assert not found.not_understood
     assert [(error.cut, bool(error.skipped)) for error in found.hosts[0].errors] == [(True, True)]
+
+
+def test_an_address_whose_digits_are_cut_off_is_no_address():
+    content = (FOLDER / "cache-corrected-sent-as-recoverable.log").read_bytes()[:-6]
+
+    found = read("x.log", content)
+
+    assert [line.number for line in found.not_understood] == [18]
+    (entry,) = StatusBlock.decode(found.hosts[0].errors[0].block).entries
+    assert not entry.body[42] & 0x10  # valid: physical fault address

@@ -1,8 +1,8 @@
 """What can be decoded: one table, kind to view.
 
 A kind takes a number (a register) or bytes (a structure). Where no kind is given, bytes are known by their
-signature or as a GUID of the tables, a number as ESR_ELx by the class of an SError or an abort, as DISR_EL1 or as a
-valid ERR<n>STATUS by fields that agree; the rest has to be named.
+signature or as a GUID of the tables, a number as ESR_ELx by the class of an SError or an abort, as DISR_EL1 or
+as a valid ERR<n>STATUS by fields that agree; the rest has to be named.
 """
 
 from collections.abc import Callable

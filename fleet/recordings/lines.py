@@ -1,7 +1,8 @@
 """What stands before a line of a kernel's log: host, times, caller, and the number of its record.
 
-Forms: dmesg (raw, -x, -T, ISO, coloured), /dev/kmsg, syslog (BSD and RFC 5424), journal (short, precise, ISO, full, unix, monotonic,
-json), with or without the kernel's own time and the tag of its caller. A line of another program is told apart.
+Forms: dmesg (raw, -x, -T, ISO, coloured), /dev/kmsg, syslog (BSD and RFC 5424), journal (short, precise, ISO,
+full, unix, monotonic, json), with or without the kernel's own time and the tag of its caller. A line of another
+program is told apart.
 
 Sources: Linux kernel/printk/printk.c (times, caller), drivers/acpi/apei/ghes.c (``{n}[Hardware Error]: ``);
 journalctl(1), dmesg(1); RFC 3164, RFC 5424.

@@ -7,6 +7,7 @@ it ran into it, so that the chain goes on as it does on a machine.
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -70,6 +71,17 @@ def switches_with(settings: Mapping[str, str]) -> Switches:
         return msgspec.convert(tables, SwitchChanges).applied(Switches())
     except msgspec.ValidationError as fault:
         raise NotTraceable(explained(str(fault), tables, Switches)) from None
+
+
+def switch_values() -> dict[str, list[str]]:
+    """What each switch can be, its default first; of a number the default alone."""
+    values = {}
+    for name, default in msgspec.structs.asdict(Switches()).items():
+        kind = type(default)
+        others = list(kind) if issubclass(kind, Enum) else [True] if kind is bool else []
+        texts = [str(getattr(value, "value", value)).lower() for value in (default, *others)]
+        values[name] = list(dict.fromkeys(texts))
+    return values
 
 
 def _value(text: str) -> str | int | bool:

@@ -6,6 +6,7 @@ import pytest
 
 from nodes.hardware.fault import FAULT_INDEX
 from nodes.hardware.ras_nodes import RasNodeKind
+from nodes.policy import Switches
 from nodes.spec.err import ErrStatus
 from tests.blocks import FATAL, arm_entry, block_of, memory_block, memory_entry, pei
 from tests.cli import rasfleet
@@ -274,6 +275,16 @@ def test_the_list_names_every_fault():
     out = rasfleet("trace", "--list").out
     assert all(fault in out for fault in FAULT_INDEX)
     assert json.loads(rasfleet("trace", "--list", "--json").out).keys() > FAULT_INDEX.keys()
+
+
+def test_the_list_names_every_switch_and_value_that_set_takes():
+    listed = json.loads(rasfleet("trace", "--list", "--json").out)["switches"]
+    assert set(listed) == set(Switches.__struct_fields__)
+    assert listed["virtual_syndrome"] == ["kvm", "passthrough", "vmm"]
+    assert "virtual_syndrome    kvm  passthrough  vmm" in rasfleet("trace", "--list").out
+    for name, values in listed.items():
+        for value in values:
+            assert rasfleet("trace", "memory-ce", "--set", f"{name}={value}").code == 0
 
 
 @pytest.mark.parametrize(

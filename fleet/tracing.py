@@ -75,7 +75,7 @@ def switches_with(settings: Mapping[str, str]) -> Switches:
 
 def switch_values() -> dict[str, list[str]]:
     """What each switch can be, its default first; of a number the default alone."""
-    values = {}
+    values: dict[str, list[str]] = {}
     for name, default in msgspec.structs.asdict(Switches()).items():
         kind = type(default)
         others = list(kind) if issubclass(kind, Enum) else [True] if kind is bool else []

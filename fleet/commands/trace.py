@@ -221,8 +221,8 @@ def _list(*, as_json: bool) -> None:
     from nodes.hardware.fault import FAULTS
 
     if as_json:
-        named: dict[str, object] = {fault.name: fault.says for fault in FAULTS} | dict(RAW_SAYS)
-        click.echo(json.dumps(named | {"switches": switch_values()}))
+        faults = {fault.name: fault.says for fault in FAULTS}
+        click.echo(json.dumps({**faults, **RAW_SAYS, "switches": switch_values()}))
         return
     for fault in FAULTS:
         click.echo(f"{fault.name:20}{fault.says}")

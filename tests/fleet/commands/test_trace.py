@@ -307,7 +307,10 @@ def test_the_list_names_every_switch_and_value_that_set_takes():
         (["esr:0x56000000"], "expected an SError (EC 0x2f)"),
         (["esr:0x411"], "expected an SError (EC 0x2f)"),
         (["guest-esr:0x92000021"], "or an external abort"),
-        (["memory-uer", "--address", "0x1e0000000", "--guest", "none"], "belongs to guest 1, not to the host alone"),
+        (
+            ["memory-uer", "--address", "0x1e0000000", "--guest", "none"],
+            "belongs to guest 1, not to the host alone",
+        ),
         (["block:/nonexistent"], "No such file"),
         (["block:"], "block: names no file"),
         (["block:/dev/null"], "/dev/null: empty"),

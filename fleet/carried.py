@@ -96,4 +96,3 @@ def repeat_of(manifest: Manifest, out: str) -> list[str]:
         if value is not None:
             words += [f"--{name}", str(value)]
     return [*words, "--out", f"{out}-again"]
-

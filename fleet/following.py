@@ -23,7 +23,9 @@ Decoded = tuple[Entry, Event | UnknownEvent]
 class _Stream:
     """What one partition brings, of commands or of events."""
 
-    def __init__(self, log: FileLog, content: int, partition: int, topics: Sequence[str], host: bytes | None) -> None:
+    def __init__(
+        self, log: FileLog, content: int, partition: int, topics: Sequence[str], host: bytes | None
+    ) -> None:
         self._frames = log.follow(content, partition)
         self._partition = partition
         self._topics = topics

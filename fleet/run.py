@@ -110,12 +110,11 @@ def summary_of(shards: Iterable[ShardSummary], *, interrupted: bool) -> Summary:
         faults=sum(shard.faults for shard in shards),
         commands=sum(shard.commands for shard in shards),
         events={topic: sum(shard.digests[topic].count for shard in shards) for topic in HOST_TOPICS},
-        outcomes={level.name.lower(): named for level in Level if (named := _of_level(outcomes, level.name.lower()))},
-        ledger=_total([shard.ledger for shard in shards])
-        | {"guests": _total([shard.guests for shard in shards])},
-        counts={
-            topic: [shard.digests[topic].count for shard in shards] for topic in (COMMAND, *HOST_TOPICS)
+        outcomes={
+            level.name.lower(): named for level in Level if (named := _of_level(outcomes, level.name.lower()))
         },
+        ledger=_total([shard.ledger for shard in shards]) | {"guests": _total([shard.guests for shard in shards])},
+        counts={topic: [shard.digests[topic].count for shard in shards] for topic in (COMMAND, *HOST_TOPICS)},
         interrupted=interrupted,
     )
 

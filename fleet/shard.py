@@ -347,5 +347,3 @@ def _decoded(stored: bytes, place: str) -> ShardState:
     if state.format != STATE_FORMAT:
         raise CorruptLog(place, 0, f"format {state.format}, this program reads {STATE_FORMAT}")
     return state
-
-

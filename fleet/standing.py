@@ -32,9 +32,7 @@ class Skipping:
         else:
             self._behind[topic] = chain((head,), entries)
 
-    async def commit(
-        self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None
-    ) -> None:
+    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Write what is new. While events stand there that have not come again, no checkpoint would cover them."""
         if self._behind:
             batches = {topic: self._new(topic, records) for topic, records in batches.items()}
@@ -70,5 +68,7 @@ def _told(entry: Entry, again: Record | None) -> str:
         return f"{place}: stands in the log and does not come again; the log was not written by this program"
     stands, comes = (msgspec.structs.asdict(decode_event(value)) for value in (entry.value, again[2]))
     fields = [name for name in {**stands, **comes} if stands.get(name) != comes.get(name)]
-    said = ", ".join(f"{name} {comes.get(name)!r}, there stands {stands.get(name)!r}" for name in fields[:FIELDS_MAX])
+    said = ", ".join(
+        f"{name} {comes.get(name)!r}, there stands {stands.get(name)!r}" for name in fields[:FIELDS_MAX]
+    )
     return f"{place}: what comes again is not what stands in the log: {said or 'another key, time or type'}"

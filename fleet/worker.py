@@ -18,7 +18,18 @@ from typing import Final
 from fleet.again import check_behaviour
 from fleet.log.files import FileLog
 from fleet.log.protocol import LogError
-from fleet.messages import Ended, Failed, Finish, FromWorker, Progress, Said, Stop, failure_of, packed, read_message
+from fleet.messages import (
+    Ended,
+    Failed,
+    Finish,
+    FromWorker,
+    Progress,
+    Said,
+    Stop,
+    failure_of,
+    packed,
+    read_message,
+)
 from fleet.plan import roster_of
 from fleet.shard import Shard
 
@@ -115,5 +126,3 @@ def main(folder: str, partitions: Sequence[int]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1], [int(partition) for partition in sys.argv[2].split(",")]))
-
-

@@ -98,7 +98,9 @@ class CommandWriter:
     async def settle(self) -> None:
         """Let the clock go on where commands stand behind its last advance."""
         last = self._look()
-        if all(found is not None and found.offset + 1 == end for found, end in zip(last, self.offsets, strict=True)):
+        if all(
+            found is not None and found.offset + 1 == end for found, end in zip(last, self.offsets, strict=True)
+        ):
             return
         end_ns = max((found.command.time_ns for found in last if found is not None), default=0)
         for partition, there in enumerate(self._there):

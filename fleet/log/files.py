@@ -94,9 +94,7 @@ class FileWriter:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise CorruptLog(str(found.path), found.place.start, f"its checkpoint: {fault}") from None
 
-    async def commit(
-        self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None
-    ) -> None:
+    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Append one frame; returns when it is on the disk."""
         if not self._taken_over:
             self.take_over()
@@ -110,9 +108,7 @@ class FileWriter:
 
     def _store(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None) -> None:
         stored = {topic: batch_of(self._next[topic], records) for topic, records in batches.items() if records}
-        self._segments.append(
-            frame_of(stored, None if checkpoint is None else msgspec.msgpack.encode(checkpoint))
-        )
+        self._segments.append(frame_of(stored, None if checkpoint is None else msgspec.msgpack.encode(checkpoint)))
         for topic, records in batches.items():
             self._next[topic] += len(records)
 
@@ -272,7 +268,9 @@ class FileLog:
     def follow(self, content: int, partition: int) -> FrameFollower:
         """The frames of a partition as they are written."""
         folder = self.folder / _FOLDERS[content]
-        return FrameFollower(lambda segment: segment_path(folder, partition, segment), self._head(content, partition))
+        return FrameFollower(
+            lambda segment: segment_path(folder, partition, segment), self._head(content, partition)
+        )
 
     def feed(self, partition: int, offset: int) -> FileFeed:
         """The commands of a partition from an offset on."""

@@ -80,9 +80,7 @@ class EventWriter(Protocol):
     def take_over(self) -> Standing:
         """Become the partition's writer. Called once, before the first commit. Raises LogError."""
 
-    async def commit(
-        self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None
-    ) -> None:
+    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Append records to topics, all or none of them; returns when they are durable."""
 
     async def close(self) -> None:

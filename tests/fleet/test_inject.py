@@ -99,7 +99,20 @@ def test_a_run_that_has_nothing_new_is_left_as_it_is(over):
 def test_faults_that_are_sent_while_a_run_goes_on_are_taken_once_and_in_order(tmp_path):
     folder = tmp_path / "run"
     running = subprocess.Popen(
-        [sys.executable, "-m", "fleet", "run", "storm", "--hosts", "8", "--faults", "16000", "--json", "--out", folder],
+        [
+            sys.executable,
+            "-m",
+            "fleet",
+            "run",
+            "storm",
+            "--hosts",
+            "8",
+            "--faults",
+            "16000",
+            "--json",
+            "--out",
+            folder,
+        ],
         stdout=subprocess.PIPE,
         cwd=ROOT,
     )

@@ -73,7 +73,9 @@ def test_however_it_is_cut_only_what_is_new_is_written(count, sizes):
     assert skipped == count
 
 
-@pytest.mark.parametrize("again", [record(1, address=0x80000040), (6, b"h", record(1)[2]), (5, b"g", record(1)[2])])
+@pytest.mark.parametrize(
+    "again", [record(1, address=0x80000040), (6, b"h", record(1)[2]), (5, b"g", record(1)[2])]
+)
 async def test_a_difference_stops_with_the_place(again):
     _, writer = skipping([record(0), record(1)])
 

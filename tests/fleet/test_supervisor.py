@@ -149,7 +149,9 @@ def test_only_one_program_carries_a_run_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fault", [CorruptLog("file", 7, "reason"), Contradiction("place"), LogError("full")], ids=lambda f: type(f).__name__
+    "fault",
+    [CorruptLog("file", 7, "reason"), Contradiction("place"), LogError("full")],
+    ids=lambda f: type(f).__name__,
 )
 def test_what_ends_a_worker_ends_the_run_with_the_same_words(fault):
     again = raised(failure_of(fault))
@@ -160,4 +162,3 @@ def test_what_ends_a_worker_ends_the_run_with_the_same_words(fault):
 def test_a_defect_is_no_fault_of_the_log():
     assert raised(failure_of(AssertionError("1 to move"))) is None
     assert failure_of(OSError(28, "No space left", "file")) == Failed("LogError", "file: No space left")
-

@@ -56,7 +56,9 @@ def test_commands_of_others_in_between_are_passed_over():
     whole, log = log_of(), log_of()
     written(whole)
     stored = whole.stored(COMMAND, 4)
-    log.stored(COMMAND, 4).extend([*stored[:30], sent(4, "host-0003", 31), *stored[30:40], sent(4, "host-0003", 42)])
+    log.stored(COMMAND, 4).extend(
+        [*stored[:30], sent(4, "host-0003", 31), *stored[30:40], sent(4, "host-0003", 42)]
+    )
     written(log)
     planned = [command for command in commands(log)[4] if not isinstance(command, c.ResetHost)]
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from fleet.codec import UnknownEvent, decode_command, decode_event, encode
 from fleet.log.files import FileLog
-from fleet.log.protocol import Checkpoint, Entry, LogError, Standing, Record
+from fleet.log.protocol import Checkpoint, Entry, LogError, Record, Standing
 from fleet.manifest import BEHAVIOUR, SCENARIO, Manifest
 from fleet.plan import plan_of, roster_of
 from fleet.present import entry_object

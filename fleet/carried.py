@@ -1,4 +1,4 @@
-"""Carrying a run out for a command: with workers, from its beginning or from where it stands, and saying what came.
+"""Carrying a run out for a command, with workers: from its beginning, or from where it stands.
 
 Source: the design's section 4, "Resume".
 """

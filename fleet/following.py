@@ -1,7 +1,7 @@
 """The events of a run as they are written, in the order of time.
 
-Each partition says with its watermarks how far it is; what lies before the lowest watermark of all can be told. The
-partitions that are furthest behind are read first, so that little waits.
+Each partition says with its watermarks how far it is; what lies before the lowest watermark of all can be told.
+The partitions that are furthest behind are read first, so that little waits.
 
 Source: the design's section 3, "Time" (watermarks).
 """
@@ -103,4 +103,5 @@ def _read(streams: Sequence[_Stream]) -> bool:
     """Read on where it is due: those that are furthest behind, and whoever has little waiting."""
     low_ns = min(stream.mark_ns for stream in streams)
     due = [stream for stream in streams if stream.mark_ns <= low_ns or len(stream.waiting) < AHEAD_MAX]
-    return any([stream.read() for stream in due])
+    moved = [stream.read() for stream in due]
+    return any(moved)

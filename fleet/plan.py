@@ -16,11 +16,11 @@ from msgspec import UNSET
 from fleet.faults import NS_PER_S, Column, Columns, random_faults, shares
 from fleet.manifest import Manifest, Options
 from fleet.partition import partition_of
-from fleet.writer import CLOCK_NS, ORIGIN, Commands
 from fleet.scenario import FAULTS_PER_HOST, Scenario, epoch_ns, parse, topology_of
 from fleet.scenario_errors import ScenarioError, shown
 from fleet.script import InjectStep, Made, command_of
 from fleet.topology import Topology
+from fleet.writer import CLOCK_NS, ORIGIN, Commands
 from nodes.events import ClockAdvanced
 from nodes.events import commands as c
 

@@ -1,8 +1,8 @@
 """A run in one process: a writer of commands and a shard for each partition.
 
 The commands of a batch are durable before a shard sees them, so that whatever was done can be done again. A run
-that is stopped takes no further commands; what its shards took goes through to its end and is written, and the rest
-waits in the log until the run is resumed.
+that is stopped takes no further commands; what its shards took goes through to its end and is written, and the
+rest waits in the log until the run is resumed.
 
 Source: the design's sections 3 (actor) and 4 (commands, events).
 """

@@ -29,7 +29,7 @@ NS_PER_MS: Final = 1_000_000
 MAILBOX_COMMANDS: Final = 1024  # that wait in front of a shard; what a stop still has to go through
 COMMIT_BYTES: Final = 512 * 1024  # what is published before it is written, unless the run ends
 CHECKPOINT_BYTES: Final = int(  # of events between two checkpoints, at least; less is for those who test recovery
-    os.environ.get("RASFLEET_CHECKPOINT_BYTES", 4 * 1024 * 1024)
+    os.environ.get("RASFLEET_CHECKPOINT_BYTES", "4194304")
 )
 CHECKPOINT_RATIO: Final = 4  # so many times the last checkpoint's bytes of events lie between two, at least
 KEYS_MAX: Final = 65_536  # encoded names of hosts that are kept

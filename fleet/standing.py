@@ -11,7 +11,6 @@ import msgspec
 from fleet.codec import decode_event
 from fleet.log.protocol import Checkpoint, Contradiction, Entry, EventWriter, Record
 
-
 FIELDS_MAX = 4  # of a difference that are told
 
 

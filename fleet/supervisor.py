@@ -2,8 +2,8 @@
 
 A worker that dies is said with what it died of, and started again: it takes its shards over from the last
 checkpoint, and what it wrote before is compared and skipped. One that dies over and over without getting further
-ends the run. One that says nothing for too long is ended and started again; while the supervisor itself was stopped,
-nobody's silence counts.
+ends the run. One that says nothing for too long is ended and started again; while the supervisor itself was
+stopped, nobody's silence counts.
 
 Source: the design's section 4, "Resume".
 """

@@ -1,7 +1,7 @@
 """The writer of commands: a scenario's plan becomes the run's input, durable before a shard sees it.
 
-It resumes as everything does: the plan is made again, and what a partition holds already is passed over. It is never
-far ahead of the shards.
+It resumes as everything does: the plan is made again, and what a partition holds already is passed over. It is
+never far ahead of the shards.
 
 Source: the design's section 4, "Commands are idempotent".
 """

@@ -115,7 +115,7 @@ class Hosts:
         self.clock_ns = max(self.clock_ns, time_ns)
 
     def handle(self, command: Command | ClockAdvanced) -> None:
-        """One command, in its turn. One that its origin sent before changes nothing, nor does a clock that stands."""
+        """One command, in its turn. One that was sent before changes nothing, nor does a clock that stands."""
         self.advance(command.time_ns)
         if isinstance(command, ClockAdvanced):
             if command.time_ns > self._mark_ns:

@@ -18,7 +18,7 @@ from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX, FAULTS
 from nodes.hardware.record import ErrorRecord, RecordRegister
 from nodes.ledger import ledger_json
-from nodes.linux.pages import GUEST_BASE, PageKind
+from nodes.linux.pages import GUEST_BASE
 from nodes.policy import Switches
 from nodes.spec.timestamp import at_epoch_ns, timestamp_bytes
 from nodes.stack.accounting import accounted

@@ -36,7 +36,7 @@ from fleet.log.frames import (
     frames,
     place_at,
 )
-from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Standing, Record
+from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Record, Standing
 from fleet.log.segments import SEGMENT_SIZE_MAX, Found, Segments, never_written, plain, segment_path, wrong_head
 from fleet.manifest import FORMAT, Form, Manifest, Summary
 from nodes.events import COMMAND, HOST_TOPICS

@@ -1,12 +1,12 @@
 """What the rest of the fleet asks of a log, whatever keeps it.
 
-A run's log has one topic of commands and three of events, each with the scenario's number of partitions. Commands
-are appended, by anyone; the events of one partition are committed together over their topics by its one writer, and
-only what was committed is acknowledged. With a commit goes, now and then, a checkpoint: what the shard has to know
-to go on from there.
+A run's log has one topic of commands and three of events, each with the scenario's number of partitions.
+Commands are appended, by anyone; the events of one partition are committed together over their topics by its one
+writer, and only what was committed is acknowledged. With a commit goes, now and then, a checkpoint: what the
+shard has to know to go on from there.
 
-Whoever takes a partition over gets the last checkpoint and the events that stand behind it. It handles the commands
-behind the checkpoint once more, and what comes again is compared with what stands there.
+Whoever takes a partition over gets the last checkpoint and the events that stand behind it. It handles the
+commands behind the checkpoint once more, and what comes again is compared with what stands there.
 
 Source: the design's section 4.
 """

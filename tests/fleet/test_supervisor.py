@@ -22,7 +22,7 @@ def whole(tmp_path_factory):
 
 
 def supervised(folder, *, workers=2, meanwhile=None, silent_s=60.0, resumed=False):
-    """The small storm with worker processes; ``meanwhile`` is done beside it. Returns the summary and what was said."""
+    """The small storm with worker processes; ``meanwhile`` is done beside it. The summary, and what was said."""
     plan = plan_of(STORM, **SMALL)
     log = FileLog.open(folder) if resumed else FileLog.create(folder, manifest_of(plan, **SMALL))
     said = []
@@ -132,7 +132,7 @@ def test_corruption_ends_the_run_at_once_and_names_file_and_byte(tmp_path):
     octets[60] ^= 1
     path.write_bytes(octets + octets[38:])
 
-    with pytest.raises(CorruptLog, match="0003-0000.log"):
+    with pytest.raises(CorruptLog, match=r"0003-0000\.log"):
         supervised(folder, resumed=True)
 
 

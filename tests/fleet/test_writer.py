@@ -1,4 +1,4 @@
-"""The writer of commands: it goes on where a log ends, keeps its distance, and lets the clock go on behind others."""
+"""The writer of commands: it goes on where a log ends, asks for room, and lets the clock go on behind others."""
 
 import asyncio
 

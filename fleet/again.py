@@ -170,7 +170,11 @@ class _Comparer:
         """As if nothing stood there: everything comes again, and is compared."""
         return Standing(None, {})
 
-    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
+    async def commit(
+        self,
+        batches: Mapping[str, Sequence[Record]],
+        checkpoint: Checkpoint | None = None,  # noqa: ARG002 (nothing is written)
+    ) -> None:
         """Compare what would have been written."""
         for topic, records in batches.items():
             for record in records:

@@ -42,7 +42,7 @@ def supervised(folder, *, workers=2, meanwhile=None, silent_s=60.0, resumed=Fals
 
 async def first_worker(supervisor):
     """The process of worker 0, once it is there."""
-    while supervisor.workers[0].process is None:
+    while supervisor.workers[0].process is None:  # noqa: ASYNC110 (nobody sets an event for a test)
         await asyncio.sleep(0.001)
     return supervisor.workers[0].process
 

@@ -323,6 +323,7 @@ class Machine:
         self.reset(cold=False, reason="the switches changed")
         lost = self.kernel.carried() + self.monitor.carried() + self.sources.initialise()
         self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
+        self.kernel.retire()
         self.set_platform(platform)
         self.monitor.sdei.boot()
         self.down = False

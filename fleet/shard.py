@@ -22,7 +22,6 @@ from fleet.standing import Skipping
 from nodes.actor import Actors, Hosts, Roster
 from nodes.events import COMMAND, HOST_EVENTS, HOST_TOPICS, OUTCOME, ClockAdvanced, Event, Level
 from nodes.events.commands import Command
-from nodes.ledger import Ledger
 from nodes.spec.layout import Malformed
 
 NS_PER_MS: Final = 1_000_000
@@ -210,8 +209,7 @@ class Shard:
         self._first = 0  # offset of the first command that this shard handles
         if standing.checkpoint is not None:
             self._resume(standing.checkpoint)
-        if hasattr(self.hosts, "checkpoint"):
-            self.outlet.checkpoint_of = self._checkpoint
+        self.outlet.checkpoint_of = self._checkpoint
         self._feed: CommandFeed = log.feed(partition, self._first)
 
     def _resume(self, checkpoint: Checkpoint) -> None:
@@ -308,10 +306,7 @@ class Shard:
 
     def summary(self) -> ShardSummary:
         """What it came to."""
-        hosts, guests = Ledger(), Ledger()
-        for machine in self.hosts.machines.values():
-            hosts.add(machine.ledger)
-            guests.add(machine.guests.ledger)
+        hosts, guests = self.hosts.ledgers()
         digests = {topic: output.digest.done() for topic, output in self.outlet.outputs.items()}
         return ShardSummary(
             partition=self.partition,

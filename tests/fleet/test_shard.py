@@ -21,7 +21,7 @@ from nodes.events import (
     PoisonStored,
     StatusBlockWritten,
 )
-from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of
+from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of, storm
 
 EPOCH_NS = 1_767_225_600_000_000_000
 
@@ -168,3 +168,18 @@ def test_shards_are_made_in_the_order_that_was_asked_for(tmp_path):
     order = [3, 1, 2, 0, *range(11, 3, -1)]
 
     assert list(Run(log, plan, order=order).shards) == order
+
+
+@pytest.mark.parametrize("active_max", [1, 2])
+def test_a_storm_comes_to_the_same_whatever_is_put_away(tmp_path, active_max):
+    options = {"hosts": 60, "faults": 1500}
+    plan = plan_of(STORM, **options)
+    free, _ = storm(tmp_path / "free", **options)
+    log = FileLog.create(tmp_path / "bound", manifest_of(plan, **options))
+    bound = Run(log, plan)
+    for shard in bound.shards.values():
+        shard.hosts._active_max = shard.hosts._sweep_at = active_max
+    carried_out(bound, log)
+
+    assert bound.summary() == free.summary()
+    assert sum(len(shard.hosts._away) for shard in bound.shards.values()) >= 30

@@ -1,6 +1,7 @@
 """Bringing a host back: any bytes give one or Malformed, and what is shared is shared again."""
 
 import gc
+import tracemalloc
 
 import msgspec
 import pytest
@@ -50,6 +51,35 @@ def test_a_beginning_of_a_snapshot_is_none():
 def test_what_is_no_array_of_a_snapshot_is_malformed(found):
     with pytest.raises(Malformed):
         restored(found)
+
+
+def test_what_is_nested_deeper_than_anything_here_is_malformed():
+    with pytest.raises(Malformed):
+        restored(bytes([BYTES[0] + 1]) + BYTES[1:] + b"\x91" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("before", "array"),
+    [
+        (1, b"\xdd"),
+        (2, b"\xdd"),
+        (6, b"\xdd"),
+        (7, b"\x94\xdd"),
+        (7, b"\x94\xc0\xc0\xdf"),
+        (8, b"\xdf"),
+        (9, b"\xdd"),
+    ],
+)
+def test_a_length_that_lies_takes_no_memory(before, array):
+    fields = [getattr(EVERYTHING, name) for name in EVERYTHING.__struct_fields__]
+    lying = bytes([0x90 + len(fields)]) + b"".join(map(msgspec.msgpack.encode, fields[:before])) + array
+    tracemalloc.start()
+    with pytest.raises(Malformed):
+        restored(lying + b"\x7f\xff\xff\xff")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 100_000
 
 
 @pytest.mark.parametrize("number", [0, SNAPSHOT_FORMAT + 1])

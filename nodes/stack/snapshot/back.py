@@ -160,9 +160,9 @@ def _set_work(linux: LinuxKernel, work: StoredWork, sources: Sources) -> None:
         ]
     )
     failure.fifo = work.fifo
-    if work.huge_lost:
-        failure.huge_lost = frozenset(work.huge_lost)
-    linux.task_work = work.task_work
+    if work.dissolved:
+        failure.dissolved = work.dissolved
+    linux.task_work, linux.stopped, linux.sigbus_pending = work.task_work, work.stopped, work.sigbus_pending
 
 
 def _make_records(board: Board, records: tuple[StoredRecord, ...]) -> None:
@@ -195,7 +195,7 @@ def _set_guest_state(guest: Guest, state: StoredGuestState) -> None:
 def _set_state(machine: Machine, state: StoredState) -> None:
     guests = machine.guests
     machine.down, machine.kernel.down, machine.falls = state.down, state.kernel_down, state.falls
-    machine.polling = state.polling
+    machine.polling, machine.resets = state.polling, state.resets
     if state.consumers:
         machine.tasks.consumers = state.consumers
     for name in ("gone", "stopped", "firmware_withdrawn"):
@@ -238,4 +238,6 @@ def _set_dispatcher(sdei: Dispatcher, stored: StoredMonitor) -> None:
         for event, bits in stored.handlers.items():
             if bits & REGISTERED and sdei.register(event) and bits & ENABLED:
                 sdei.enable(event)
-    sdei.masked, sdei.running = stored.sdei_masked, stored.running
+    sdei.masked = stored.sdei_masked
+    if stored.running:
+        sdei.running = stored.running

@@ -74,8 +74,10 @@ class StoredWork(Stored, frozen=True, gc=False, array_like=True):
     pool_used: int = 0
     queue: tuple[StoredCopy, ...] = ()
     fifo: tuple[tuple[int, Flag, int], ...] = ()
-    huge_lost: Ids = ()
+    dissolved: dict[int, bool] = {}
     task_work: list[tuple[int, int]] | None = None
+    stopped: bool = False
+    sigbus_pending: bool = False
 
 
 class StoredLinux(Stored, frozen=True, gc=False, array_like=True):
@@ -120,6 +122,7 @@ class StoredRecord(Stored, frozen=True, gc=False, array_like=True):
     status: int
     addr: int
     misc0: int
+    met: int
     pfgctl: int
     pfgcdn: int
     countdowns: int
@@ -139,6 +142,7 @@ class StoredPe(Stored, frozen=True, gc=False, array_like=True):
     guest: int
     el: int
     masked: bool
+    in_partition: bool
     sdei_masked: bool
     arriving: tuple[Arriving, ...]
     pending: int
@@ -157,7 +161,6 @@ class StoredEntry(Stored, frozen=True, gc=False, array_like=True):
     guest: int
     el: int
     masked: bool
-    calling: bool
     waiting_esr: int
     repeats: int
 
@@ -169,7 +172,7 @@ class StoredMonitor(Stored, frozen=True, gc=False, array_like=True):
     entries: tuple[StoredEntry, ...] = ()
     built: dict[int, tuple[tuple[Captured, int], ...]] = {}
     sdei_masked: bool = False
-    running: Ids = ()
+    running: dict[int, Ids] = {}
     handlers: dict[int, int] = {}  # event -> REGISTERED and ENABLED
 
 
@@ -179,6 +182,7 @@ class StoredState(Stored, frozen=True, gc=False, array_like=True):
     down: bool = False
     kernel_down: bool = False
     falls: int = 0
+    resets: int = 0
     polling: Ids = ()
     consumers: dict[int, Consumer] = {}
     gone: Ids = ()
@@ -220,7 +224,7 @@ class Slots(NamedTuple):
 
 SLOTS: Final = {
     Machine: Slots(
-        "board down falls guests kernel ledger monitor now platform polling sequence sources tasks",
+        "board down falls guests kernel ledger monitor now platform polling resets sequence sources tasks",
         "epoch_ns home index name world",
     ),
     Tasks: Slots("consumers", "machine"),
@@ -232,18 +236,18 @@ SLOTS: Final = {
     Board: Slots("pes poison records", "ask ledger setup"),
     Pes: Slots("touched", "ask ledger"),
     Pe: Slots(
-        "arriving carried disr el guest hcr masked pending pending_nodes scr sctlr sdei_masked",
+        "arriving carried disr el guest hcr in_partition masked pending pending_nodes scr sctlr sdei_masked",
     ),
     ErrorRecord: Slots(
-        "account addr asserted carried countdowns ctlr misc0 pfgcdn pfgctl restarts status", "model"
+        "account addr asserted carried countdowns ctlr met misc0 pfgcdn pfgctl restarts status", "model"
     ),
     Monitor: Slots("built entries sdei stopped", "ask board ledger sources switches"),
     Dispatcher: Slots("_handlers masked running"),
     Sources: Slots("made", "kinds"),
     ErrorSource: Slots("block carried read_ack", "kind"),
     HostKernel: Slots("down linux", "aest ask board sources"),
-    LinuxKernel: Slots("_failure _reader task_work", "ask config current guest ledger"),
+    LinuxKernel: Slots("_failure _reader sigbus_pending stopped task_work", "ask config current guest ledger"),
     GhesReader: Slots("cache limits pool_used queue", "kernel"),
-    MemoryFailure: Slots("fifo huge_lost poisoned", "kernel"),
+    MemoryFailure: Slots("dissolved fifo poisoned", "kernel"),
 }
 """Every floor of a host. A task is ``current`` only while an abort is handled, so never in a snapshot."""

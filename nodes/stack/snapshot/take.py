@@ -109,11 +109,18 @@ def _linux(linux: LinuxKernel) -> StoredLinux | None:
 
 def _work(linux: LinuxKernel, reader: GhesReader | None, failure: MemoryFailure | None) -> StoredWork | None:
     queue, pool_used = (reader.queue, reader.pool_used) if reader is not None else ((), 0)
-    fifo, huge_lost = (failure.fifo, failure.huge_lost) if failure is not None else ((), ())
-    if not (queue or pool_used or fifo or huge_lost) and linux.task_work is None:
+    fifo, dissolved = (failure.fifo, failure.dissolved) if failure is not None else ((), {})
+    seldom = linux.stopped or linux.sigbus_pending or linux.task_work is not None
+    if not (queue or pool_used or fifo or dissolved or seldom):
         return None
     return StoredWork(
-        pool_used, tuple([_copy(copied) for copied in queue]), fifo, tuple(sorted(huge_lost)), linux.task_work
+        pool_used,
+        tuple([_copy(copied) for copied in queue]),
+        fifo,
+        _by_number(dissolved),
+        linux.task_work,
+        linux.stopped,
+        linux.sigbus_pending,
     )
 
 
@@ -150,6 +157,7 @@ def _state(machine: Machine) -> StoredState | None:
     changed = machine.platform is not machine.home
     if not (
         machine.falls
+        or machine.resets
         or machine.down
         or machine.kernel.down
         or machine.polling
@@ -166,6 +174,7 @@ def _state(machine: Machine) -> StoredState | None:
         machine.down,
         machine.kernel.down,
         machine.falls,
+        machine.resets,
         machine.polling,
         _by_number(machine.tasks.consumers),
         tuple(sorted(guests.gone)),
@@ -197,7 +206,7 @@ def _monitor(monitor: Monitor) -> StoredMonitor | None:
         tuple([_entry(pe, monitor) for pe in sorted(monitor.entries)]),
         _by_number(monitor.built),
         sdei.masked,
-        sdei.running,
+        _by_number(sdei.running),
         {event: sdei.state(event) & ~RUNNING for event in sorted(PLATFORM_EVENTS)},
     )
 

@@ -9,7 +9,6 @@ from typing import Final
 from nodes.hardware.ras_nodes import Lines
 from nodes.spec.err import CI, DE, UE, ErrCtlr, ErrFr
 
-
 _TYPES: Final = UE | DE | CI  # what the conditions look at in a valid STATUS
 _ANSWERS_MAX: Final = 4096  # kept; the conditions of another combination are looked at again
 

@@ -24,8 +24,8 @@ class Access(Enum):
 class Field(property):
     """Bits ``msb`` down to ``lsb`` of a register; one bit when ``lsb`` is left out.
 
-    ``says`` is the field's meaning in a few words; ``values`` names its values. Asked of a register it is the field's
-    value, asked of the class it is the field: a property, because that is asked for often and answered in C.
+    ``says`` is the field's meaning in a few words; ``values`` names its values. Asked of a register it is the
+    field's value, asked of the class it is the field: a property, because that is asked often and answered in C.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """The command ``rasfleet``: one table of commands, each loaded only when it is called.
 
-Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 4 corrupt data, 130 interrupted.
+Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 4 corrupt data, 130 interrupted, 141
+the reader of the output is gone.
 """
 
 import os
@@ -12,13 +13,17 @@ import click
 
 from fleet import __version__
 
+DIFFERS: Final = 1
 CORRUPT: Final = 4
 USAGE: Final = 2
 INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as shells say it; 1 would be a difference found
 DEFECT: Final = 70  # sysexits.h EX_SOFTWARE
 TRACEBACK: Final = "RASFLEET_TRACEBACK"  # environment: show where a failure comes from
 COMMANDS: Final = {  # name -> what it does, in the order of help
     "run": "Run a scenario: a fault storm through many hosts.",
+    "resume": "Carry a run on that was stopped, cut off, or sent further commands.",
+    "inject": "Send a fault to a host of a run.",
     "trace": "Send one fault through one host, and show what each level does.",
     "decode": "Show a syndrome, register, record or table as fields with their meaning.",
     "sample": "Write varied status blocks or CPER records, for testing what reads them.",
@@ -48,6 +53,14 @@ class Lazy(click.Group):
         module = import_module(f"fleet.commands.{cmd_name.replace('import', 'import_')}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """The command. A reader of its output that has read enough ends it, as SIGPIPE would; click says 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The table, without importing anything."""
@@ -80,13 +93,15 @@ def main() -> None:
 
 def _explained(fault: Exception) -> tuple[int, str]:
     """The exit code of a failure, and one line about it."""
-    from fleet.log.protocol import CorruptLog, LogError
+    from fleet.log.protocol import Contradiction, CorruptLog, LogError
     from fleet.scenario_errors import ScenarioError
     from fleet.times import NoTime
     from nodes.spec.layout import Malformed
 
     while isinstance(fault, ExceptionGroup):  # of a run's tasks; the first one ended the others
         fault = fault.exceptions[0]
+    if isinstance(fault, Contradiction):
+        return DIFFERS, str(fault)
     if isinstance(fault, CorruptLog | Malformed):
         return CORRUPT, str(fault)
     if isinstance(fault, LogError | ScenarioError | NoTime):

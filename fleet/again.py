@@ -10,11 +10,13 @@ from typing import Final, NamedTuple
 
 from fleet.codec import UnknownEvent, decode_command, decode_event, encode
 from fleet.log.files import FileLog
-from fleet.log.protocol import Entry, LogError, Written
+from fleet.log.protocol import Checkpoint, Entry, LogError, Record, Standing
 from fleet.manifest import BEHAVIOUR, SCENARIO, Manifest
-from fleet.plan import plan_of
+from fleet.plan import plan_of, roster_of
 from fleet.present import entry_object
-from fleet.run import Commands, Run
+from fleet.run import summary_of
+from fleet.shard import Shard
+from fleet.writer import ORIGIN
 from nodes.events import COMMAND, HOST_TOPICS, ClockAdvanced
 from nodes.events.commands import Command
 
@@ -47,26 +49,6 @@ class Compared(NamedTuple):
     digest: str
 
 
-class Logged:
-    """The commands of a run, from its log."""
-
-    def __init__(self, log: FileLog) -> None:
-        plan = plan_of(log.manifest)
-        self._log = log
-        self.roster = plan.roster
-        self.epoch_ns = plan.epoch_ns
-
-    def batches(self) -> Iterator[Commands]:
-        """Every command, partition by partition in parts."""
-        streams = {
-            partition: commands_of(self._log, partition) for partition in range(self._log.manifest.partitions)
-        }
-        while streams:
-            batch = {partition: list(islice(stream, BATCH)) for partition, stream in streams.items()}
-            streams = {partition: streams[partition] for partition, commands in batch.items() if commands}
-            yield batch
-
-
 def commands_of(log: FileLog, partition: int) -> Iterator[Command | ClockAdvanced]:
     """The commands of a partition that this program knows."""
     for entry in log.read(COMMAND, partition):
@@ -74,6 +56,27 @@ def commands_of(log: FileLog, partition: int) -> Iterator[Command | ClockAdvance
         if isinstance(command, UnknownEvent):
             raise LogError(f"{log.folder}: a command with tag {command.tag}, which this program does not know")
         yield command
+
+
+class _Stored:
+    """The commands that a partition holds, and no more (fleet.log.protocol.CommandFeed)."""
+
+    def __init__(self, entries: Iterator[Entry]) -> None:
+        self._entries = entries
+
+    async def next(self) -> list[bytes]:
+        """Further commands; empty at the end."""
+        return [entry.value for entry in islice(self._entries, BATCH)]
+
+    def finish(self, offset: int) -> None:
+        """They end where they end."""
+
+    def stop(self) -> None:
+        """No more are wanted."""
+        self._entries = iter(())
+
+    def close(self) -> None:
+        """Be done with it."""
 
 
 class _Comparing:
@@ -88,16 +91,25 @@ class _Comparing:
         self.difference_count = 0
         self._cut_off = log.summary() is None
 
-    async def append_commands(self, partition: int, commands: Sequence[Written]) -> None:
+    async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
         """Commands come from the log itself."""
+        raise AssertionError(f"{len(commands)} commands for partition {partition} of a run that is over")
+
+    def commands_backwards(self, partition: int) -> Iterator[Entry]:
+        """What is there."""
+        return self._log.commands_backwards(partition)
+
+    def feed(self, partition: int, offset: int) -> _Stored:
+        """The commands of a partition."""
+        return _Stored(self._log.read(COMMAND, partition, start=offset))
 
     def writer(self, partition: int) -> "_Comparer":
         """What compares one partition."""
         return _Comparer(self, partition, {topic: self._log.read(topic, partition) for topic in HOST_TOPICS})
 
-    def read(self, topic: str, partition: int) -> Iterator[Entry]:
+    def read(self, topic: str, partition: int, *, start: int = 0) -> Iterator[Entry]:
         """What is there."""
-        return self._log.read(topic, partition)
+        return self._log.read(topic, partition, start=start)
 
     def tell(self, topic: str, partition: int, offset: int, logged: bytes | None, again: bytes | None) -> None:
         """One record that differs."""
@@ -109,21 +121,34 @@ class _Comparing:
             self.differences.append(Difference(topic, partition, offset, logged, again))
 
     def compare_plan(self) -> None:
-        """The scenario must give the commands that were logged; a run that was stopped holds their beginning."""
-        planned = plan_of(self.manifest)
-        logged = {partition: self._log.read(COMMAND, partition) for partition in range(self.manifest.partitions)}
-        for batch in planned.batches():
+        """The scenario must give its commands as they were logged; a run that was stopped holds their beginning.
+
+        Between them and behind them may be others: those that were sent to the run, and a clock that goes on.
+        """
+        logged = {partition: self._planned(partition) for partition in range(self.manifest.partitions)}
+        for batch in plan_of(self.manifest).batches():
             for partition, commands in batch.items():
-                self._compare_commands(partition, commands, logged)
+                self._compare_commands(partition, commands, logged[partition])
         for partition, rest in logged.items():
-            for entry in rest:
-                self.tell(COMMAND, partition, entry.offset, entry.value, None)
+            for entry, command in rest:
+                if not isinstance(command, ClockAdvanced):
+                    self.tell(COMMAND, partition, entry.offset, entry.value, None)
+
+    def _planned(self, partition: int) -> Iterator[tuple[Entry, Command | ClockAdvanced]]:
+        """The commands of the plan that a partition holds."""
+        for entry in self._log.read(COMMAND, partition):
+            command = decode_command(entry.value)
+            if isinstance(command, ClockAdvanced) or (isinstance(command, Command) and command.origin == ORIGIN):
+                yield entry, command
 
     def _compare_commands(
-        self, partition: int, commands: list[Command | ClockAdvanced], logged: dict[int, Iterator[Entry]]
+        self,
+        partition: int,
+        commands: list[Command | ClockAdvanced],
+        logged: Iterator[tuple[Entry, Command | ClockAdvanced]],
     ) -> None:
         for command in commands:
-            entry = next(logged[partition], None)
+            entry, _ = next(logged, (None, None))
             if entry is None:
                 return
             self.records += 1
@@ -141,7 +166,15 @@ class _Comparer:
         self._logged = logged
         self._offsets = dict.fromkeys(logged, 0)
 
-    async def commit(self, batches: Mapping[str, Sequence[Written]]) -> None:
+    def take_over(self) -> Standing:
+        """As if nothing stood there: everything comes again, and is compared."""
+        return Standing(None, {})
+
+    async def commit(
+        self,
+        batches: Mapping[str, Sequence[Record]],
+        checkpoint: Checkpoint | None = None,  # noqa: ARG002 (nothing is written)
+    ) -> None:
         """Compare what would have been written."""
         for topic, records in batches.items():
             for record in records:
@@ -149,7 +182,7 @@ class _Comparer:
                 self._whole.records += entry is not None
                 if entry is None or (entry.timestamp_ms, entry.key, entry.value) != record:
                     logged = None if entry is None else entry.value
-                    self._whole.tell(topic, self._partition, self._offsets[topic], logged, record.value)
+                    self._whole.tell(topic, self._partition, self._offsets[topic], logged, record[2])
                 self._offsets[topic] += 1
 
     async def close(self) -> None:
@@ -163,8 +196,9 @@ def run_again(log: FileLog) -> Compared:
     """Run a run again and compare every record. Raises LogError, CorruptLog."""
     check_behaviour(log)
     comparing = _Comparing(log)
-    run = Run(comparing, Logged(log))
-    asyncio.run(run.run())
+    roster, epoch = roster_of(log.manifest)
+    shards = [Shard(partition, roster, comparing, epoch) for partition in range(log.manifest.partitions)]
+    asyncio.run(_go_through(shards))
     if log.manifest.source == SCENARIO:
         comparing.compare_plan()
     return Compared(
@@ -172,8 +206,14 @@ def run_again(log: FileLog) -> Compared:
         comparing.differences,
         comparing.difference_count,
         comparing.missing,
-        run.summary().digest,
+        summary_of([shard.summary() for shard in shards], interrupted=False).digest,
     )
+
+
+async def _go_through(shards: Sequence[Shard]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for shard in shards:
+            tasks.create_task(shard.run())
 
 
 def check_behaviour(log: FileLog) -> None:

@@ -1,82 +1,218 @@
-"""A run in front of people: progress on a terminal's stderr, and signals that stop it in order."""
+"""A run in front of people: how far it is, on stderr, and signals that stop it in order."""
 
 import asyncio
 import gc
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
 
 from fleet.log.files import FileLog
 from fleet.manifest import Summary
-from fleet.run import Progress, Run, Source
+from fleet.messages import Progress
+from fleet.run import Run
+from fleet.supervisor import Supervisor
+from fleet.writer import Source
+from nodes.events import Level
+from nodes.stack.machine import NS_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from rich.progress import Progress as Bar
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+PLAIN_S: Final = 10.0  # between two lines where there is no terminal
+RATE_S: Final = 2.0  # over which events a second are told
+WORST_MAX: Final = 3  # kinds of outcome that are told
+WORST: Final = {  # from bad to mild: level and kind of an outcome -> what people call it
+    (Level.EL3, "FirmwareStopped"): "hosts stopped by EL3",
+    (Level.HYPERVISOR, "KernelPanicked"): "hosts panicked",
+    (Level.VMM, "VmExited"): "VMs ended",
+    (Level.GUEST_KERNEL, "KernelPanicked"): "guests panicked",
+    (Level.GUEST_KERNEL, "SignalSent"): "applications signalled",
+    (Level.HYPERVISOR, "PageOfflined"): "host pages offlined",
+    (Level.HYPERVISOR, "RecordLogged"): "records logged by hosts",
+}
+Came = TypeVar("Came")
 
 
-def carry_out(log: FileLog, source: Source, *, commands: int) -> tuple[Summary, float]:
-    """Run to the end or to a signal, and say in the log how it ended; ``commands`` are expected.
+def carry_out(log: FileLog, source: Source) -> tuple[Summary, float]:
+    """Run in this process, to the end or to a signal, and say in the log how it ended.
 
     Returns the summary and the seconds that it took. Raises LogError.
     """
     began = time.monotonic()
-    with _Bar(commands) as bar:
-        run = Run(log, source, report=bar.show)
-        gc.disable()  # what lives, lives as long as the run; events and commands make no cycles
+
+    async def whole() -> Summary:
+        run = Run(log, source)
+        await _until_stopped(run.run(), run.stop)
+        return run.summary()
+
+    with no_collection():
+        summary = _closed(log, whole)
+    return _finished(log, summary), time.monotonic() - began
+
+
+def supervise(
+    log: FileLog, source: Source, *, workers: int, commands: int, end_ns: int
+) -> tuple[Summary, float, int]:
+    """Run with worker processes, to the end or to a signal, and say in the log how it ended.
+
+    ``commands`` are expected, and the clock's end. Returns the summary, the seconds that it took, and how many
+    workers there were. Raises LogError.
+    """
+    began = time.monotonic()
+    log.lock()
+    counts: list[int] = []
+
+    async def whole() -> Summary:
+        with _shown(commands, end_ns) as shown:
+            supervisor = Supervisor(log, source, workers=workers, say=shown.say, report=shown.report)
+            counts.append(len(supervisor.workers))
+            return await _until_stopped(supervisor.run(), supervisor.stop)
+
+    summary = _closed(log, whole)
+    return _finished(log, summary), time.monotonic() - began, counts[0]
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Without the garbage collector: what lives, lives as long as the run; events and commands make no cycles."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _closed(log: FileLog, work: Callable[[], Awaitable[Came]]) -> Came:
+    async def whole() -> Came:
         try:
-            asyncio.run(_until_stopped(run, log))
+            return await work()
         finally:
-            gc.enable()
-    summary = run.summary()
-    log.finish(summary)
-    return summary, time.monotonic() - began
+            await log.close()
+
+    return asyncio.run(whole())
 
 
-async def _until_stopped(run: Run, log: FileLog) -> None:
+def _finished(log: FileLog, summary: Summary) -> Summary:
+    if not summary.interrupted:
+        log.finish(summary)
+    return summary
+
+
+async def _until_stopped(running: Awaitable[Came], stop: Callable[[], None]) -> Came:
     loop = asyncio.get_running_loop()
     for number in _STOPPING:
-        loop.add_signal_handler(number, run.stop)
+        loop.add_signal_handler(number, stop)
     try:
-        await run.run()
+        return await running
     finally:
-        await log.close()
         for number in _STOPPING:
             loop.remove_signal_handler(number)
 
 
-class _Bar:
-    """A bar on stderr when that is a terminal; else nothing."""
+class Shown:
+    """How far a run is: a line now and then."""
 
-    def __init__(self, commands: int) -> None:
-        self.show: Callable[[Progress], None] | None = None
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
+    def __init__(self, commands: int, end_ns: int) -> None:
+        self._commands = commands
+        self._end_ns = end_ns
+        self._began_s = self._told_s = time.monotonic()
+        self._rate = Rate()
 
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("commands"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._task = self._bar.add_task("running", total=commands)
-            self.show = self._update
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        click.echo(f"rasfleet: {text}", err=True)
 
-    def _update(self, progress: Progress) -> None:
-        self._bar.update(self._task, completed=progress.commands)
+    def report(self, progress: Progress, written: int) -> None:
+        """How far the workers are, and how many commands are written."""
+        self._rate.add(progress.events)
+        if time.monotonic() - self._told_s >= PLAIN_S:
+            self._told_s = time.monotonic()
+            self.say(f"{self.told(progress, written)} · {_span(self._left_s(progress.commands))} left")
 
-    def __enter__(self) -> Self:
-        if self.show is not None:
-            self._bar.start()
-        return self
+    def told(self, progress: Progress, written: int) -> str:
+        """How far it is, in a line."""
+        worst = ", ".join(f"{count:,} {name}" for name, count in _worst(progress.outcomes)) or "nothing yet"
+        return (
+            f"virtual {_span(progress.time_ns / NS_PER_S)} of {_span(self._end_ns / NS_PER_S)} · "
+            f"{progress.faults:,} faults · {self._rate.per_s():,.0f} events/s · "
+            f"backlog {max(0, written - progress.commands):,} · worst: {worst}"
+        )
 
-    def __exit__(self, *_: object) -> None:
-        if self.show is not None:
-            self._bar.stop()
+    def _left_s(self, handled: int) -> float:
+        spent_s = time.monotonic() - self._began_s
+        return spent_s * max(0, self._commands - handled) / max(1, handled)
+
+
+class ShownOnTerminal(Shown):
+    """How far a run is: a bar that stays in its place."""
+
+    def __init__(self, commands: int, end_ns: int, bar: "Bar") -> None:
+        super().__init__(commands, end_ns)
+        self._bar = bar
+        self._task = bar.add_task("", total=commands)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._bar.console.print(f"rasfleet: {text}", markup=False, highlight=False)
+
+    def report(self, progress: Progress, written: int) -> None:
+        """Move the bar."""
+        self._rate.add(progress.events)
+        self._bar.update(self._task, completed=progress.commands, description=self.told(progress, written))
+
+
+class Rate:
+    """Events a second, of the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen = [(time.monotonic(), 0)]
+
+    def add(self, events: int) -> None:
+        """So many there are in all."""
+        now_s = time.monotonic()
+        self._seen = [*(seen for seen in self._seen[-64:] if now_s - seen[0] <= RATE_S), (now_s, events)]
+
+    def per_s(self) -> float:
+        """The rate."""
+        (first_s, first), (last_s, last) = self._seen[0], self._seen[-1]
+        return max(0, last - first) / max(last_s - first_s, 0.1)
+
+
+@contextmanager
+def _shown(commands: int, end_ns: int) -> Iterator[Shown]:
+    if not sys.stderr.isatty():
+        yield Shown(commands, end_ns)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    bar = Progress(
+        MofNCompleteColumn(),
+        BarColumn(10),
+        TimeRemainingColumn(),
+        TextColumn(
+            "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        ),
+        console=Console(stderr=True),
+        transient=True,
+        expand=True,
+    )
+    with bar:
+        yield ShownOnTerminal(commands, end_ns, bar)
+
+
+def _worst(outcomes: dict[str, int]) -> list[tuple[str, int]]:
+    found = [(name, outcomes.get(f"{level.value} {kind}", 0)) for (level, kind), name in WORST.items()]
+    return [(name, count) for name, count in found if count][:WORST_MAX]
+
+
+def _span(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -7,24 +7,34 @@ a value's key and timestamp follow from it (its host, its time), which the integ
 Source: the design's section 4, "Determinism".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final
 
+from msgspec import Struct
+
 SEGMENT_EVENTS: Final = 4096
+SIZE: Final = 32  # bytes of a digest
+
+
+class Digested(Struct, frozen=True, array_like=True):
+    """What a partition's digest comes to."""
+
+    count: int  # events
+    digest: bytes
 
 
 class PartitionDigest:
-    """The digest of one partition of one topic, as it grows."""
+    """The digest of one partition of one topic, as it grows. ``segments`` are the digests of whole segments."""
 
-    __slots__ = ("_segment", "_segments", "count")
+    __slots__ = ("_segment", "count", "segments")
 
-    def __init__(self) -> None:
-        self.count = 0  # events
+    def __init__(self, segments: bytes = b"") -> None:
+        self.segments = bytearray(segments)
+        self.count = len(segments) // SIZE * SEGMENT_EVENTS  # events
         self._segment = sha256()
-        self._segments = sha256()
 
-    def add(self, values: list[bytes]) -> None:
+    def add(self, values: Sequence[bytes]) -> None:
         """Further values, in order."""
         at = 0
         while at < len(values):
@@ -34,28 +44,32 @@ class PartitionDigest:
             self.count += len(part)
             at += len(part)
             if self.count % SEGMENT_EVENTS == 0:
-                self._segments.update(self._segment.digest())
+                self.segments += self._segment.digest()
                 self._segment = sha256()
 
-    def digest(self) -> bytes:
-        """32 bytes over everything so far."""
-        whole = self._segments.copy()
+    def whole(self, count: int) -> bytes:
+        """The digests of the segments that are whole when so many events have come: what a checkpoint keeps."""
+        return bytes(self.segments[: count // SEGMENT_EVENTS * SIZE])
+
+    def done(self) -> Digested:
+        """The digest over everything so far."""
+        whole = sha256(self.segments)
         if self.count % SEGMENT_EVENTS:
             whole.update(self._segment.digest())
-        return whole.digest()
+        return Digested(self.count, whole.digest())
 
 
-def run_digest(partitions: Mapping[tuple[str, int], PartitionDigest]) -> str:
+def run_digest(partitions: Mapping[tuple[str, int], Digested]) -> str:
     """The digest of a run, hex: over topics by name and partitions by number, each with its count."""
     whole = sha256()
     for (topic, partition), part in sorted(partitions.items()):
         whole.update(f"{topic} {partition} {part.count}\n".encode())
-        whole.update(part.digest())
+        whole.update(part.digest)
     return whole.hexdigest()
 
 
-def digest_of(values: Iterable[bytes]) -> PartitionDigest:
+def digest_of(values: Iterable[bytes]) -> Digested:
     """The digest of a whole partition."""
     part = PartitionDigest()
     part.add(list(values))
-    return part
+    return part.done()

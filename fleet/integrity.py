@@ -14,9 +14,11 @@ from fleet.digest import PartitionDigest, run_digest
 from fleet.log.files import FileLog
 from fleet.log.frames import COMMANDS, EVENTS, Damage, Frame, entries
 from fleet.log.protocol import CorruptLog, Entry
+from fleet.manifest import Summary
 from fleet.partition import partition_of
 from fleet.scenario import epoch_ns
 from fleet.shard import NS_PER_MS
+from fleet.writer import ORIGIN
 from nodes.events import COMMAND, ClockAdvanced, Event
 from nodes.events.commands import Command
 from nodes.spec.layout import Malformed
@@ -42,6 +44,7 @@ class Report(NamedTuple):
     problems: list[Problem]
     problem_count: int
     finished: bool  # a summary says how the run ended
+    waiting: int  # commands that were sent to it since
 
     @property
     def whole(self) -> bool:
@@ -55,6 +58,7 @@ class _Checker:
         self._epoch_ms = epoch_ns(log.manifest.start) // NS_PER_MS
         self.problems: list[Problem] = []
         self.problem_count = 0
+        self.waiting = 0  # commands that were sent to a run that was over
         self.frames = 0
         self.digests: dict[tuple[str, int], PartitionDigest] = {}
 
@@ -127,6 +131,7 @@ class _Order:
         self._positions: dict[str, int] = {}  # topic -> next n
         self._sequences: dict[str, int] = {}  # host -> next sequence
         self._origins: dict[int, int] = {}  # origin of commands -> last number
+        self._planned = 0  # number of the plan's next command
         self._of_frame: dict[str, list[int]] = {}
         self._gap = False
 
@@ -135,6 +140,7 @@ class _Order:
         self._positions.clear()
         self._sequences.clear()
         self._origins.clear()
+        self._planned = 0
         self._of_frame.clear()
         self._gap = True
 
@@ -144,14 +150,25 @@ class _Order:
         self._positions[entry.topic] = entry.offset + 1
         if entry.offset != expected:
             return f"offset {expected} is missing"
+        if entry.topic == COMMAND:
+            return self._wrong_command(event)
         if event.n != entry.offset:
             return f"the event says that it is the {event.n}th"
+        if not isinstance(event, ClockAdvanced):
+            self._of_frame.setdefault(event.host, []).append(event.sequence)
+        return ""
+
+    def _wrong_command(self, event: Event | UnknownEvent) -> str:
+        """The plan's commands and the clock are numbered among themselves, those of each origin go up."""
+        if isinstance(event, ClockAdvanced) or (isinstance(event, Command) and event.origin == ORIGIN):
+            expected = event.n if self._gap and not self._planned else self._planned
+            self._planned = event.n + 1
+            if event.n != expected:
+                return f"the plan's command {expected} is missing, {event.n} stands there"
         if isinstance(event, Command):
             before = self._origins.get(event.origin, 0)
             self._origins[event.origin] = event.sequence
             return "" if event.sequence > before else f"number {event.sequence} after {before}"
-        if not isinstance(event, ClockAdvanced) and entry.topic != COMMAND:
-            self._of_frame.setdefault(event.host, []).append(event.sequence)
         return ""
 
     def checked(self) -> Iterator[str]:
@@ -169,6 +186,20 @@ def _first_gap(found: list[int], expected: int) -> int:
     return next((want for want, got in enumerate(found, expected) if want != got), expected)
 
 
+def _compare_counts(checker: _Checker, log: FileLog, summary: Summary) -> None:
+    """Every partition holds what the run wrote; commands that were sent to it later wait to be handled."""
+    for topic, counts in summary.counts.items():
+        content = COMMANDS if topic == COMMAND else EVENTS
+        for partition, count in enumerate(counts):
+            found = checker.digests[topic, partition].count
+            if topic == COMMAND and found > count:
+                checker.waiting += found - count
+            elif found != count:
+                path = log.path(content, partition)
+                missing = "" if path.exists() else "the file is missing: "
+                checker.tell(str(path), 0, f"{missing}{found} records of {topic}, the run wrote {count}")
+
+
 def check(log: FileLog) -> Report:
     """Check a whole log. Raises LogError when it cannot be read at all."""
     checker = _Checker(log)
@@ -180,14 +211,18 @@ def check(log: FileLog) -> Report:
     records: Counter[str] = Counter()
     for (topic, _), part in checker.digests.items():
         records[topic] += part.count
-    digest = run_digest(checker.digests)
+    digest = run_digest({place: part.done() for place, part in checker.digests.items()})
     summary = log.summary()
     if summary is not None:
-        for topic, count in {COMMAND: summary.commands, **summary.events}.items():
-            if records[topic] != count:
-                checker.tell(str(log.folder), 0, f"{topic}: {records[topic]} records, the run wrote {count}")
-        if digest != summary.digest:
+        _compare_counts(checker, log, summary)
+        if digest != summary.digest and not checker.waiting:
             checker.tell(str(log.folder), 0, f"digest {digest}, the run had {summary.digest}")
     return Report(
-        dict(records), checker.frames, digest, checker.problems, checker.problem_count, summary is not None
+        dict(records),
+        checker.frames,
+        digest,
+        checker.problems,
+        checker.problem_count,
+        summary is not None,
+        checker.waiting,
     )

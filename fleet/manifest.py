@@ -45,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: int = FORMAT
     source: str = SCENARIO  # where the commands come from
     version: str = ""  # of the program, for people
+    place: str = ""  # the scenario as it was asked for: a file, or a name
 
 
 class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,4 +57,5 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: dict[str, int]  # by topic, the watermarks included
     outcomes: dict[str, dict[str, int]]  # by level and kind
     ledger: dict[str, Any]
+    counts: dict[str, list[int]]  # by topic: the records of each partition; of commands those that were handled
     interrupted: bool = False  # stopped before its last command

@@ -1,7 +1,8 @@
 """How a fault ended for the host and for one guest: a fold over the host's events.
 
 The first event that ended a life decides (a panic is a panic, whatever the reset after it); without one the worst
-that happened does. A level that shows no event was not involved.
+that happened does. A level that shows no event was not involved; an exception that was taken to EL2 and a virtual
+SError that a guest took are the host's doing as well.
 """
 
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from nodes.events import (
     Level,
     PageOfflined,
     Receiver,
+    SeaTaken,
+    SErrorTaken,
     Signal,
     SignalCode,
     SignalSent,
@@ -32,6 +35,7 @@ from nodes.linux.memory_failure import ActionResult
 
 HOST_LEVELS: Final = frozenset({Level.EL3, Level.HYPERVISOR, Level.VMM})
 GUEST_LEVELS: Final = frozenset({Level.GUEST_FIRMWARE, Level.GUEST_KERNEL})
+_EL2: Final = 2
 _TAKEN_AWAY: Final = frozenset({ActionResult.DELAYED, ActionResult.RECOVERED})
 
 
@@ -62,7 +66,7 @@ class End:
 
     def _add(self, event: Event) -> None:
         level = level_of(event)
-        if level in HOST_LEVELS:
+        if level in HOST_LEVELS or _runs_hypervisor(event):
             self.host_outcome = _worse(self.host_outcome, _host_outcome(event))
         if level in GUEST_LEVELS and guest_of(event) == self.guest and not isinstance(event, GuestStarted):
             self.guest_outcome = _worse(self.guest_outcome, _kernel_outcome(event))
@@ -103,6 +107,13 @@ def signal_object(event: SignalSent) -> dict[str, Any]:
 
 def _worse(before: Outcome, now: Outcome) -> Outcome:
     return before if before >= Outcome.RESET else max(before, now)
+
+
+def _runs_hypervisor(event: Event) -> bool:
+    match event:
+        case SErrorTaken(target_el=target) | SeaTaken(target_el=target):
+            return target == _EL2
+    return isinstance(event, VirtualSErrorTaken)
 
 
 def _host_outcome(event: Event) -> Outcome:

@@ -20,7 +20,6 @@ from fleet.estimate import Estimate, estimate_of
 from fleet.faults import Columns, joined, shares
 from fleet.manifest import Manifest, Options
 from fleet.partition import partitions_of
-from fleet.run import Commands
 from fleet.scenario import FAULTS_PER_HOST, epoch_ns, parse, topology_of
 from fleet.scenario_errors import ScenarioError, shown
 from fleet.selecting import SelectingTable
@@ -28,12 +27,11 @@ from fleet.sources import Source, members_of, sources_of
 from fleet.steps import Script
 from fleet.tables import FAULTS_MAX, FaultsTable, Scenario
 from fleet.topology import Topology
+from fleet.writer import CLOCK_NS, ORIGIN, Commands
 from nodes.events import ClockAdvanced
 from nodes.events import commands as c
 from nodes.stack.machine import NS_PER_S
 
-ORIGIN: Final = 0  # of the scenario's own commands
-CLOCK_NS: Final = 60 * NS_PER_S  # between two advances of the clock
 CLOCKS_MAX: Final = 1024  # advances of the clock in a batch, however little happens meanwhile
 BATCH_COMMANDS: Final = 4096  # that are made durable together
 WINDOW_ROWS: Final = 1 << 15  # faults that are drawn together, on average
@@ -52,6 +50,8 @@ class Plan:
         self.duration_ns = round(scenario.duration_s * NS_PER_S)
         self.last_ns = self._last_ns(options)
         self._check_selections()
+        if options.hosts is None:  # of another size it may be meant for hosts that are not there
+            self._check_overrides()
         self.script = Script(scenario, self.roster)
         scripted = self.script.count(self.duration_ns)
         total = self._total(options, scripted)
@@ -97,6 +97,12 @@ class Plan:
         for index, step in enumerate(self.scenario.script):
             if step.selecting() and not self.roster.matching(step.selection()).size:
                 raise ScenarioError(f"script[{index}]{_nobody(step)}")
+
+    def _check_overrides(self) -> None:
+        """Every override is for some host."""
+        for index, override in enumerate(self.scenario.overrides):
+            if not self.roster.matching(override.selection()).size:
+                raise ScenarioError(f"overrides[{index}]{_nobody(override)}")
 
     def _sources(self) -> dict[str, list[Source]]:
         """By table, in the scenario's order."""
@@ -279,6 +285,14 @@ class Numbering:
         self._commands = {partition: [] for partition in taken}
         self.count = self.clocks = 0
         return taken
+
+
+def roster_of(manifest: Manifest) -> tuple[Topology, int]:
+    """The hosts of a run that is there, and the real time of its virtual time 0 (ns since 1970)."""
+    scenario = parse(manifest.scenario, f"the scenario of run {manifest.name}")
+    options = manifest.options
+    roster = topology_of(scenario, hosts=options.hosts, guests=options.guests, seed=options.seed)
+    return roster, epoch_ns(scenario.start)
 
 
 def plan_of(manifest: Manifest) -> Plan:

@@ -1,11 +1,10 @@
 """What no single key of a scenario tells: keys that exclude one another, and labels that must exist."""
 
-from difflib import get_close_matches
 from typing import Final
 
 from msgspec import UNSET
 
-from fleet.scenario_errors import ScenarioError, shown
+from fleet.scenario_errors import ScenarioError, did_you_mean, shown
 from fleet.script import Step
 from fleet.selecting import SelectingTable
 from fleet.tables import FaultsTable, Scenario
@@ -45,10 +44,8 @@ def _check_label(table: SelectingTable, key: str, names: list[str], where: str) 
     label = getattr(table, key, UNSET)
     if label is UNSET or label in names:
         return
-    near = get_close_matches(label, names, n=1)
-    meant = f'; did you mean "{near[0]}"?' if near else ""
     known = f"one of {', '.join(names)}" if names else f"a name of [[{_TABLE_OF[key]}]], and there is none"
-    raise ScenarioError(f"{where}.{key}{shown(label)}: expected {known}{meant}")
+    raise ScenarioError(f"{where}.{key}{shown(label)}: expected {known}{did_you_mean(label, names)}")
 
 
 _TABLE_OF: Final = {"firmware": "firmware", "dimm_batch": "dimm_batches"}

@@ -1,20 +1,77 @@
 """A shard: one partition's commands go through its hosts, and their events are written in command order.
 
+A shard takes its partition over: it starts from the last checkpoint, and what comes again is compared with what
+stands in the log. Commands come from the log, so that whatever a shard has seen is durable; they wait in a bounded
+mailbox, and the shard in turn waits for the disk.
+
 Source: the design's sections 3 (time) and 4 (events, resume).
 """
 
-from typing import Final, cast
+import asyncio
+import os
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Final, NamedTuple, cast
 
-from fleet.codec import EVENT_SIZE_MAX, encode
-from fleet.digest import PartitionDigest
-from fleet.log.protocol import EventWriter, Written
+import msgspec
+
+from fleet.codec import EVENT_SIZE_MAX, TOPICS, UnknownEvent, decode_command, encode
+from fleet.digest import SEGMENT_EVENTS, Digested, PartitionDigest
+from fleet.log.protocol import Checkpoint, CommandFeed, CorruptLog, Log, LogError, Record
+from fleet.standing import Skipping
 from nodes.actor import Actors, Hosts, Roster
-from nodes.events import HOST_TOPICS, OUTCOME, ClockAdvanced, Event
-from nodes.ledger import Ledger
+from nodes.events import COMMAND, HOST_EVENTS, HOST_TOPICS, OUTCOME, ClockAdvanced, Event, Level
+from nodes.events.commands import Command
+from nodes.spec.layout import Malformed
 
 NS_PER_MS: Final = 1_000_000
 MAILBOX_COMMANDS: Final = 1024  # that wait in front of a shard; what a stop still has to go through
 COMMIT_BYTES: Final = 512 * 1024  # what is published before it is written, unless the run ends
+CHECKPOINT_BYTES: Final = int(  # of events between two checkpoints, at least; less is for those who test recovery
+    os.environ.get("RASFLEET_CHECKPOINT_BYTES", "4194304")
+)
+CHECKPOINT_RATIO: Final = 4  # so many times the last checkpoint's bytes of events lie between two, at least
+KEYS_MAX: Final = 65_536  # encoded names of hosts that are kept
+STATE_FORMAT: Final = 1  # of ShardState
+_KINDS: Final = {cast("int", kind.__struct_config__.tag): kind for kind in HOST_EVENTS}
+_HEAD: Final = len(Event.__struct_fields__)
+_WIRES: Final[dict[type[Event], tuple[int, int, tuple[Any, ...]]]] = {
+    kind: (tag, len(kind.__struct_fields__) - _HEAD, kind.__struct_defaults__)
+    for tag, kind in _KINDS.items()
+    if kind is not ClockAdvanced
+}  # kind -> its tag, its fields behind the head, the defaults of the last ones
+_LEVEL_OF_OUTCOME: Final[dict[type[Event], int]] = {  # -1: its first field says the level
+    kind: -1 if kind.level is None else int(kind.level) for kind in HOST_EVENTS if kind.topic == OUTCOME
+}
+_COUNTS: Final = 8  # places for levels, at least as many as there are
+TAG_MAX: Final = max(_KINDS)
+assert len(Level) <= _COUNTS, "every level has its place"
+
+
+class ShardState(msgspec.Struct, frozen=True, array_like=True):
+    """Where a shard stands, without its hosts. Fields are only ever appended, with defaults."""
+
+    format: int
+    offset: int  # of the next command
+    n: list[int]  # the next position in each topic of hosts
+    digests: list[bytes]  # of whole segments, by topic, commands first
+    outcomes: list[tuple[int, int]]  # place in ShardOutlet.counts, count
+    hosts: bytes  # nodes.actor.Hosts
+
+
+class ShardSummary(msgspec.Struct, frozen=True, array_like=True):
+    """What a partition came to."""
+
+    partition: int
+    commands: int  # handled, the clock's included
+    faults: int
+    ignored: int  # commands that their origin sent before
+    unknown: int  # commands for hosts that do not exist
+    skipped: int  # events that stood in the log already
+    digests: dict[str, Digested]  # by topic
+    outcomes: list[tuple[str, str, int]]  # level, kind, count
+    ledger: list[int]  # nodes.ledger.Account: of the hosts
+    guests: list[int]  # of their guests
 
 
 class Output:
@@ -24,87 +81,264 @@ class Output:
 
     def __init__(self) -> None:
         self.n = 0
-        self.unwritten: list[Written] = []
+        self.unwritten: list[Record] = []
         self.digest = PartitionDigest()
 
 
 class ShardOutlet:
-    """Where the events of a shard go: encoded at once, written in commits."""
+    """Where the events of a shard go: encoded at once, written in commits, with a checkpoint when one is due."""
 
-    __slots__ = ("_epoch_ms", "_keys", "_size", "_writer", "commit_bytes", "outcomes", "outputs")
+    __slots__ = (
+        "_due",
+        "_epoch_ms",
+        "_keys",
+        "_size",
+        "_wires",
+        "_writer",
+        "checkpoint_bytes",
+        "checkpoint_of",
+        "commit_bytes",
+        "counts",
+        "outputs",
+    )
 
-    def __init__(self, writer: EventWriter, epoch_ns: int, *, commit_bytes: int = COMMIT_BYTES) -> None:
+    def __init__(
+        self,
+        writer: Skipping,
+        epoch_ns: int,
+        *,
+        commit_bytes: int = COMMIT_BYTES,
+        checkpoint_bytes: int = CHECKPOINT_BYTES,
+    ) -> None:
         self._writer = writer
         self._epoch_ms = epoch_ns // NS_PER_MS
         self._keys: dict[str, bytes] = {}
-        self._size = 0
+        self._size = 0  # bytes published and not written
+        self._due = checkpoint_bytes  # bytes of events until the next checkpoint
         self.commit_bytes = commit_bytes
+        self.checkpoint_bytes = checkpoint_bytes
+        self.checkpoint_of: Callable[[], Checkpoint] | None = None
         self.outputs = {topic: Output() for topic in HOST_TOPICS}
-        self.outcomes: dict[tuple[type[Event], int], int] = {}  # kind, level -> events
+        self._wires = {kind: (wire, self.outputs[kind.topic]) for kind, wire in _WIRES.items()}
+        self.counts = [0] * (_COUNTS * (TAG_MAX + 1))  # of outcomes, by tag and level
 
     def publish(
         self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
     ) -> None:
-        """An event of a host."""
-        topic = kind.topic
-        if topic is OUTCOME:
-            key = kind, cast("int", fields[0] if kind.level is None else kind.level)
-            self.outcomes[key] = self.outcomes.get(key, 0) + 1
-        output = self.outputs[topic]
-        self._add(output, host, time_ns, encode(kind(output.n, host, sequence, time_ns, *fields)))
-
-    def _add(self, output: Output, host: str, time_ns: int, value: bytes) -> None:
-        assert len(value) <= EVENT_SIZE_MAX, f"{host}: an event of {len(value)} bytes"
+        """An event of a host: what ``kind(n, host, sequence, time_ns, *fields)`` is on the wire."""
+        (tag, width, defaults), output = self._wires[kind]
+        n = output.n
+        output.n = n + 1
+        if len(fields) < width:
+            fields = (*fields, *defaults[len(fields) - width :])
+        value = encode((tag, n, host, sequence, time_ns, *fields))
+        size = len(value)
+        assert size <= EVENT_SIZE_MAX, f"{host}: an event of {size} bytes"
         key = self._keys.get(host)
         if key is None:
             key = self._keys[host] = host.encode()
-        output.n += 1
-        output.unwritten.append(Written(self._epoch_ms + time_ns // NS_PER_MS, key, value))
-        self._size += len(value)
+        output.unwritten.append((self._epoch_ms + time_ns // NS_PER_MS, key, value))
+        self._size += size
+        level = _LEVEL_OF_OUTCOME.get(kind)
+        if level is not None:
+            self.counts[tag * _COUNTS + (cast("int", fields[0]) if level < 0 else level)] += 1
+
+    @property
+    def outcomes(self) -> dict[tuple[type[Event], int], int]:
+        """How many outcomes there were, by kind and level."""
+        return {(_KINDS[at // _COUNTS], at % _COUNTS): count for at, count in enumerate(self.counts) if count}
 
     def watermark(self, time_ns: int) -> None:
         """No later event is earlier than this time: said in every topic."""
         for output in self.outputs.values():
-            self._add(output, "", time_ns, encode(ClockAdvanced(output.n, "", 0, time_ns)))
+            value = encode(ClockAdvanced(output.n, "", 0, time_ns))
+            output.n += 1
+            output.unwritten.append((self._epoch_ms + time_ns // NS_PER_MS, b"", value))
+            self._size += len(value)
 
     async def flush(self) -> None:
         """Write when enough has come together."""
         if self._size >= self.commit_bytes:
             await self.commit()
 
-    async def commit(self) -> None:
-        """Write everything that was published."""
+    async def commit(self, *, last: bool = False) -> None:
+        """Write everything that was published; the last commit has a checkpoint."""
         batches = {topic: output.unwritten for topic, output in self.outputs.items() if output.unwritten}
         for topic, records in batches.items():
             output = self.outputs[topic]
             output.unwritten = []
-            output.digest.add([record.value for record in records])
+            output.digest.add([value for _, _, value in records])
+        self._due -= self._size
         self._size = 0
-        await self._writer.commit(batches)
+        if len(self._keys) > KEYS_MAX:
+            self._keys.clear()
+        checkpoint = None
+        if self.checkpoint_of is not None and (last or self._due <= 0):
+            checkpoint = self.checkpoint_of()
+            size = sum(map(len, checkpoint.hosts.values()))
+            self._due = max(self.checkpoint_bytes, CHECKPOINT_RATIO * size)
+        await self._writer.commit(batches, checkpoint)
+
+
+class Place(NamedTuple):
+    """How far a shard is."""
+
+    commands: int  # handled
+    time_ns: int
+    events: int
 
 
 class Shard:
-    """One partition at work."""
+    """One partition at work: taken over when it is made. Raises LogError."""
 
-    def __init__(self, partition: int, roster: Roster, writer: EventWriter, epoch_ns: int) -> None:
+    def __init__(
+        self, partition: int, roster: Roster, log: Log, epoch_ns: int, *, say: Callable[[str], None] | None = None
+    ) -> None:
         self.partition = partition
-        self.outlet = ShardOutlet(writer, epoch_ns)
+        self._log = log
+        writer = log.writer(partition)
+        standing = writer.take_over()
+        if standing.said and say is not None:
+            say(standing.said)
+        self._writer = Skipping(writer, standing.behind)
+        self.outlet = ShardOutlet(self._writer, epoch_ns)
         self.hosts = Hosts(roster, self.outlet, epoch_ns)
         self.actors = Actors(self.hosts, self.outlet, mailbox_max=MAILBOX_COMMANDS)
-        self._writer = writer
+        self._commands = PartitionDigest()
+        self._stopped = False
+        self._first = 0  # offset of the first command that this shard handles
+        if standing.checkpoint is not None:
+            self._resume(standing.checkpoint)
+        self.outlet.checkpoint_of = self._checkpoint
+        self._feed: CommandFeed = log.feed(partition, self._first)
+
+    def _resume(self, checkpoint: Checkpoint) -> None:
+        """Stand where a checkpoint says."""
+        state = _decoded(checkpoint.state, f"the checkpoint of partition {self.partition}")
+        self._first = state.offset
+        self.hosts.resume(state.hosts, checkpoint.hosts)
+        for (topic, output), n in zip(self.outlet.outputs.items(), state.n, strict=True):
+            output.n = n
+            output.digest = self._digest(topic, state.digests[TOPICS.index(topic)], n)
+        self._commands = self._digest(COMMAND, state.digests[0], state.offset)
+        for at, count in state.outcomes:
+            self.outlet.counts[at] = count
+
+    def _digest(self, topic: str, segments: bytes, count: int) -> PartitionDigest:
+        """A digest carried on: its last segment is read again."""
+        digest = PartitionDigest(segments)
+        missing = count - digest.count
+        assert 0 <= missing < SEGMENT_EVENTS, f"{topic}: {missing} events beyond the last whole segment"
+        read = self._log.read(topic, self.partition, start=digest.count)
+        digest.add([entry.value for entry in islice(read, missing)])
+        if digest.count != count:
+            raise CorruptLog(f"{topic}, partition {self.partition}", 0, f"ends before offset {count}")
+        return digest
+
+    def _checkpoint(self) -> Checkpoint:
+        state, hosts = self.hosts.checkpoint()
+        offset = self.offset
+        outputs = self.outlet.outputs.values()
+        shard = ShardState(
+            format=STATE_FORMAT,
+            offset=offset,
+            n=[output.n for output in outputs],
+            digests=[self._commands.whole(offset), *(output.digest.whole(output.n) for output in outputs)],
+            outcomes=[(at, count) for at, count in enumerate(self.outlet.counts) if count],
+            hosts=state,
+        )
+        return Checkpoint(encode(shard), hosts)
+
+    @property
+    def offset(self) -> int:
+        """Of the next command."""
+        return self._first + self.actors.handled
+
+    def place(self) -> Place:
+        """How far it is."""
+        events = sum(output.n for output in self.outlet.outputs.values())
+        return Place(self.offset, self.hosts.clock_ns, events)
+
+    def finish(self, offset: int) -> None:
+        """No command will come at or behind this offset. LogError when such ones were handled already."""
+        if offset < self._first:
+            raise LogError(
+                f"partition {self.partition}: {self._first} commands were handled, the log holds {offset} of them"
+            )
+        self._feed.finish(offset)
+
+    def stop(self) -> None:
+        """Take no further commands; those in the mailbox go through."""
+        self._stopped = True
+        self._feed.stop()
 
     async def run(self) -> None:
-        """Handle mail until it ends, and leave everything written."""
+        """Handle commands until they end, and leave everything written. Raises LogError."""
         try:
-            await self.actors.run()
-            await self.outlet.commit()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._take())
+                tasks.create_task(self.actors.run())
+            await self.outlet.commit(last=True)
+            if not self._stopped:
+                self._writer.check_end()
+        except* LogError as faults:
+            raise first_of(faults) from None
         finally:
+            self._feed.close()
             await self._writer.close()
 
-    def ledgers(self) -> tuple[Ledger, Ledger]:
-        """Where every error of these hosts is: of the hosts, and of their guests."""
-        host, guests = Ledger(), Ledger()
-        for machine in self.hosts.machines.values():
-            host.add(machine.ledger)
-            guests.add(machine.guests.ledger)
-        return host, guests
+    async def _take(self) -> None:
+        while values := await self._feed.next():
+            commands = [self._command(value) for value in values]
+            self._commands.add(values)
+            await self.actors.send(commands)
+        await self.actors.close()
+
+    def _command(self, value: bytes) -> Command | ClockAdvanced:
+        place = f"{COMMAND}, partition {self.partition}"
+        try:
+            command = decode_command(value)
+        except Malformed as fault:
+            raise CorruptLog(place, 0, str(fault)) from None
+        if isinstance(command, UnknownEvent):
+            raise LogError(f"{place}: a command with tag {command.tag}, which this program does not know")
+        return command
+
+    def summary(self) -> ShardSummary:
+        """What it came to."""
+        hosts, guests = self.hosts.ledgers()
+        digests = {topic: output.digest.done() for topic, output in self.outlet.outputs.items()}
+        return ShardSummary(
+            partition=self.partition,
+            commands=self.offset,
+            faults=self.hosts.faults,
+            ignored=self.hosts.ignored,
+            unknown=self.hosts.unknown,
+            skipped=self._writer.skipped,
+            digests={COMMAND: self._commands.done(), **digests},
+            outcomes=[
+                (Level(level).name.lower(), kind.__name__, count)
+                for (kind, level), count in self.outlet.outcomes.items()
+            ],
+            ledger=list(hosts),
+            guests=list(guests),
+        )
+
+
+def first_of(faults: BaseExceptionGroup[LogError]) -> LogError:
+    """The first of several errors."""
+    first: BaseException = faults
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    assert isinstance(first, LogError), "the group holds nothing else"
+    return first
+
+
+def _decoded(stored: bytes, place: str) -> ShardState:
+    try:
+        state = msgspec.msgpack.decode(stored, type=ShardState)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise CorruptLog(place, 0, str(fault)) from None
+    if state.format != STATE_FORMAT:
+        raise CorruptLog(place, 0, f"format {state.format}, this program reads {STATE_FORMAT}")
+    return state

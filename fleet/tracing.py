@@ -1,14 +1,15 @@
 """One fault through one host: how it begins, what happens, how it ends.
 
 A fault is named, or raw: ``esr:``, ``guest-esr:``, ``vserror:`` and ``block:`` start at the level they name,
-without EL3. After a block a task of the guest that owns a lost page touches it, so that the chain goes on as it
-does on a machine.
+without EL3. After a block a task of the guest that owns a lost page touches it, unless the guest was told of it as
+it ran into it, so that the chain goes on as it does on a machine.
 """
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from enum import Enum
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -16,13 +17,17 @@ from fleet.decode.containers import first_address
 from fleet.decode.given import NotGiven, octets_of
 from fleet.outcome import End
 from fleet.scenario_errors import explained
-from nodes.events import NO_GUEST, Event, Level, PageOfflined, VcpuEventsRefused
+from nodes.events import NO_GUEST, Event, Level, PageOfflined, SignalCode, SignalSent, VcpuEventsRefused
 from nodes.events import commands as c
 from nodes.hardware.dram import PAGE_SHIFT
 from nodes.hardware.fault import FAULT_INDEX
 from nodes.host import Host, HostShape
-from nodes.linux.pages import PageKind
+from nodes.linux.pages import PageKind, user_address
+from nodes.linux.traps import is_sea
 from nodes.policy import SwitchChanges, Switches
+from nodes.spec.aarch64 import ABORT_CLASSES, LOWER_ABORT_CLASSES, ExceptionClass
+from nodes.spec.syndrome import exception_class
+from nodes.stack.platform import Platform
 
 GUESTS: Final = 4  # of the host, unless a later one is named
 HOST_EL: Final = 2  # of the host's kernel
@@ -68,6 +73,17 @@ def switches_with(settings: Mapping[str, str]) -> Switches:
         raise NotTraceable(explained(str(fault), tables, Switches)) from None
 
 
+def switch_values() -> dict[str, list[str]]:
+    """What each switch can be, its default first; of a number the default alone."""
+    values: dict[str, list[str]] = {}
+    for name, default in msgspec.structs.asdict(Switches()).items():
+        kind = type(default)
+        others = list(kind) if issubclass(kind, Enum) else [True] if kind is bool else []
+        texts = [str(getattr(value, "value", value)).lower() for value in (default, *others)]
+        values[name] = list(dict.fromkeys(texts))
+    return values
+
+
 def _value(text: str) -> str | int | bool:
     words = {"true": True, "false": False}
     return int(text) if text.isdecimal() else words.get(text, text)
@@ -77,20 +93,12 @@ def trace(wanted: Wanted, switches: Switches, block: bytes = b"") -> Traced:
     """Send one fault through one host. ``block``: what ``block:`` names. Raises NotTraceable."""
     guests = max(GUESTS, 1 + (wanted.guest or 0))
     host = Host(switches=switches, shape=HostShape(memory_gib=16 * guests, guests=guests))
-    kind, _, value = wanted.fault.partition(":")
-    if kind not in _RAW and (value or kind not in FAULT_INDEX):
-        near = get_close_matches(wanted.fault, [*FAULT_INDEX, *(f"{raw}:" for raw in _RAW)], n=1)
-        raise NotTraceable(
-            f'no fault "{wanted.fault}"; '
-            + (f'did you mean "{near[0]}"? ' if near else "")
-            + "--list names them all"
-        )
+    kind = wanted.fault.partition(":")[0]
+    check_fault(wanted.fault)
     guest = _guest(host, wanted, block)
     _prepare(host, guest, wanted)
-    if kind in _RAW:
-        _RAW[kind](host, guest, wanted, block)
-    else:
-        _inject(host, guest, wanted)
+    command, fields = command_of(wanted, host.platform, guest, block)
+    host.do(command, *fields)
     host.run()
     if kind == "block":
         _touch_lost_pages(host, wanted.el)
@@ -99,13 +107,15 @@ def trace(wanted: Wanted, switches: Switches, block: bytes = b"") -> Traced:
 
 
 def _guest(host: Host, wanted: Wanted, block: bytes) -> int:
-    """The guest that a fault concerns."""
+    """The guest that a fault concerns: the owner of the address, so none for a page of the host's own."""
     address = wanted.address if wanted.address is not None else first_address(block)
-    owner = NO_GUEST if address is None else host.platform.guest_of(address)
+    kind, owner, _ = host.platform.host_map.page_of(-1 if address is None else address)
     if wanted.guest is None:
-        return owner if address is not None and not block else max(owner, 0)
+        is_known = address is not None and not (block and kind is PageKind.OUTSIDE)
+        return owner if is_known else 0
     if wanted.address is not None and owner not in {NO_GUEST, wanted.guest}:
-        raise NotTraceable(f"address 0x{address:x} belongs to guest {owner}, not to guest {wanted.guest}")
+        whose = "the host alone" if wanted.guest == NO_GUEST else f"guest {wanted.guest}"
+        raise NotTraceable(f"address 0x{address:x} belongs to guest {owner}, not to {whose}")
     return wanted.guest if wanted.address is None else owner
 
 
@@ -118,28 +128,65 @@ def _prepare(host: Host, guest: int, wanted: Wanted) -> None:
         host.do(c.SetPe, 0, HOST_EL if wanted.el else 0, int(wanted.masked), 0)
 
 
-def _inject(host: Host, guest: int, wanted: Wanted) -> None:
+Made = tuple[type[c.Command], tuple[Any, ...]]  # a command without its head
+
+
+def check_fault(fault: str) -> None:
+    """Whether a fault is one, by name or raw. Raises NotTraceable."""
+    kind, _, value = fault.partition(":")
+    if kind not in _RAW and (value or kind not in FAULT_INDEX):
+        near = get_close_matches(fault, [*FAULT_INDEX, *(f"{raw}:" for raw in _RAW)], n=1)
+        raise NotTraceable(
+            f'no fault "{fault}"; '
+            + (f'did you mean "{near[0]}"? ' if near else "")
+            + "rasfleet trace --list names them all"
+        )
+
+
+def command_of(wanted: Wanted, platform: Platform, guest: int, block: bytes, *, pe: int = 0) -> Made:
+    """The command that a fault stands for on a host. Raises NotTraceable."""
+    check_fault(wanted.fault)
+    kind = wanted.fault.partition(":")[0]
+    if kind in _RAW:
+        return _RAW[kind](guest, wanted, block, pe)
     el = wanted.el if guest != NO_GUEST else HOST_EL * wanted.el
-    host.inject(wanted.fault, address=wanted.address, guest=guest, el=el)
+    address = platform.task_page(guest) if wanted.address is None else wanted.address
+    return c.InjectFault, (FAULT_INDEX[kind], address, guest, el, pe)
 
 
-def _esr(host: Host, _: int, wanted: Wanted, __: bytes) -> None:
-    host.do(c.PendSError, _number(wanted.fault, 64), NO_GUEST, HOST_EL * wanted.el, 0, HOST_EL)
+def _esr(_: int, wanted: Wanted, __: bytes, pe: int) -> Made:
+    esr = _syndrome(wanted.fault)
+    return c.PendSError, (esr, NO_GUEST, _host_el(esr, wanted), pe, HOST_EL)
 
 
-def _guest_esr(host: Host, guest: int, wanted: Wanted, _: bytes) -> None:
-    host.do(c.PendSError, _number(wanted.fault, 64), guest, wanted.el, 0, HOST_EL)
+def _host_el(esr: int, wanted: Wanted) -> int:
+    """Where the host was: an abort's class says it, of an SError the user does."""
+    ec = exception_class(esr)
+    if ec in ABORT_CLASSES:
+        return 0 if ec in LOWER_ABORT_CLASSES else HOST_EL
+    return HOST_EL * wanted.el
 
 
-def _vserror(host: Host, guest: int, wanted: Wanted, _: bytes) -> None:
-    host.do(c.SetVcpuEvents, guest, 1, 1, _number(wanted.fault, 64), 0, 0)
+def _guest_esr(guest: int, wanted: Wanted, _: bytes, pe: int) -> Made:
+    _needs_guest(guest, wanted)
+    return c.PendSError, (_syndrome(wanted.fault), guest, wanted.el, pe, HOST_EL)
 
 
-def _block(host: Host, guest: int, wanted: Wanted, block: bytes) -> None:
-    host.do(c.PresentBlock, block, FIRST_SOURCE, guest, wanted.el)
+def _vserror(guest: int, wanted: Wanted, _: bytes, __: int) -> Made:
+    _needs_guest(guest, wanted)
+    return c.SetVcpuEvents, (guest, 1, 1, _number(wanted.fault, 64), 0, 0)
 
 
-_RAW: Final[Mapping[str, Callable[[Host, int, Wanted, bytes], None]]] = MappingProxyType(
+def _needs_guest(guest: int, wanted: Wanted) -> None:
+    if guest == NO_GUEST:
+        raise NotTraceable(f"{wanted.fault} concerns a guest, and none is meant")
+
+
+def _block(guest: int, wanted: Wanted, block: bytes, _: int) -> Made:
+    return c.PresentBlock, (block, FIRST_SOURCE, guest, wanted.el)
+
+
+_RAW: Final[Mapping[str, Callable[[int, Wanted, bytes, int], Made]]] = MappingProxyType(
     {"esr": _esr, "guest-esr": _guest_esr, "vserror": _vserror, "block": _block}
 )
 RAW_SAYS: Final[Mapping[str, str]] = MappingProxyType(
@@ -159,29 +206,50 @@ def _number(fault: str, bits: int) -> int:
     except ValueError:
         value = -1
     if not 0 <= value < 1 << bits:
-        raise NotTraceable(f'{kind}:{text}: expected a number of at most {bits} bits, as in "{kind}:0xbe000411"')
+        example = "0x411" if kind == "vserror" else "0xbe000411"
+        raise NotTraceable(f'{kind}:{text}: expected a number of at most {bits} bits, as in "{kind}:{example}"')
     return value
+
+
+def _syndrome(fault: str) -> int:
+    """An ESR_EL2 that tells of a hardware error."""
+    esr = _number(fault, 64)
+    kind = exception_class(esr)
+    if kind != ExceptionClass.SERROR and not (kind in ABORT_CLASSES and is_sea(esr)):
+        raise NotTraceable(
+            f"{fault}: expected an SError (EC 0x2f), as in 0xbe000411, or an external abort, as in 0x92000010"
+        )
+    return esr
 
 
 def block_from(content: bytes, place: str) -> bytes:
     """A status block from a file: its bytes, or their hex. Raises NotTraceable."""
     try:
-        return octets_of(content)
+        octets = octets_of(content)
     except (NotGiven, ValueError) as fault:
         raise NotTraceable(f"{place}: {fault}") from None
+    if not octets:
+        raise NotTraceable(f"{place}: empty, expected a status block")
+    return octets
 
 
 def _touch_lost_pages(host: Host, el: int) -> None:
-    """Tasks of guests touch the pages that the host's kernel was told to give up."""
-    platform = host.platform
+    """Tasks of guests touch the pages that the host's kernel took away, but for those that they ran into."""
+    platform, kernel = host.platform, host.machine.kernel.linux
+    met = {
+        (event.guest, event.address)
+        for event in host.events
+        if isinstance(event, SignalSent) and event.code == SignalCode.BUS_MCEERR_AR
+    }
     told = [
         event.pfn << PAGE_SHIFT
         for event in host.events
         if isinstance(event, PageOfflined) and event.by == Level.HYPERVISOR
     ]
     for address in dict.fromkeys(told[:_TOUCHED_MAX]):
-        owner = platform.guest_of(address)
-        if owner != NO_GUEST:
-            kernel = platform.guest_map.page_of(platform.ipa_of(address)).kind in _KERNEL_PAGES
-            host.do(c.ReadMemory, address, owner, max(el, int(kernel)), 0)
+        page = platform.host_map.page_of(address)
+        told_at = page.owner, user_address(page, address)
+        if page.owner != NO_GUEST and kernel.lost(address) and told_at not in met:
+            of_kernel = platform.guest_map.page_of(platform.ipa_of(address)).kind in _KERNEL_PAGES
+            host.do(c.ReadMemory, address, page.owner, max(el, int(of_kernel)), 0)
             host.run()

@@ -11,9 +11,10 @@ from fleet.outcome import signal_object
 from fleet.present import fields_of, guest_of, hex_of, level_of, registers_of
 from fleet.report import ledger_rows
 from fleet.tracing import Traced
-from nodes.events import ErrorRecorded, Event, StatusBlockWritten
+from nodes.events import ErrorRecorded, Event, PageOfflined, StatusBlockWritten
 from nodes.hardware.ras_nodes import model_of
 from nodes.linux.dmesg import dmesg
+from nodes.linux.memory_failure import ActionResult, PageType, result_line
 from nodes.policy import Kernel, Switches
 from nodes.spec.err import ErrFr
 
@@ -80,13 +81,15 @@ def _short(value: object) -> str:
 
 
 def details(event: Event, switches: Switches) -> Iterator[str]:
-    """What a step shows below its line: registers decoded, a block as Linux prints it."""
+    """What a step shows below its line: registers decoded, a block and the end of a page as Linux prints them."""
     for name, value in registers_of(event).items():
         yield from _register_lines(name, value, _view(event, name, value))
     if isinstance(event, StatusBlockWritten):
         kernel: Kernel = switches.kernel if event.guest < 0 else switches.guest_kernel
         for line in dmesg(event.block, kernel, source_id=event.source_id):
             yield f"{_INDENT}| {line}"
+    if isinstance(event, PageOfflined) and not event.soft:
+        yield f"{_INDENT}| {result_line(event.pfn, PageType(event.page_type), ActionResult(event.result))}"
 
 
 def _register_lines(name: str, value: int, view: View | None) -> Iterator[str]:

@@ -18,7 +18,7 @@ from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX, FAULTS
 from nodes.hardware.record import ErrorRecord, RecordRegister
 from nodes.ledger import ledger_json
-from nodes.linux.pages import GUEST_BASE, PageKind
+from nodes.linux.pages import GUEST_BASE
 from nodes.policy import Switches
 from nodes.spec.timestamp import at_epoch_ns, timestamp_bytes
 from nodes.stack.accounting import accounted
@@ -106,9 +106,7 @@ class Host:
 
     def task_page(self, guest: int = NO_GUEST) -> int:
         """Physical address of a page that a task of a guest, or of the host, uses."""
-        if guest == NO_GUEST:
-            return self.platform.host_map.range_of(PageKind.APPLICATION)[0]
-        return self.platform.address_of(guest, self.platform.guest_map.range_of(PageKind.APPLICATION)[0])
+        return self.platform.task_page(guest)
 
     def step(self) -> bool:
         """Fire the next timer; False when nothing waits."""

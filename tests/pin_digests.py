@@ -9,13 +9,12 @@ long as no release has that number.
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fleet.log.protocol import Written
 from fleet.manifest import BEHAVIOUR
 from fleet.run import Run
 from fleet.scenario import load
+from tests.memory_log import MemoryLog
 from tests.runs import SMALL, manifest_of, plan_of
 
 PINNED = Path(__file__).parent / "golden" / "digests.json"
@@ -33,30 +32,11 @@ HOW = (
 )
 
 
-class Nowhere:
-    """A log that keeps nothing; a run makes its digest by itself."""
-
-    def __init__(self, manifest):
-        self.manifest = manifest
-
-    async def append_commands(self, partition: int, commands: Sequence[Written]) -> None:
-        pass
-
-    def writer(self, partition: int) -> "Nowhere":
-        return self
-
-    async def commit(self, batches: Mapping[str, Sequence[Written]]) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-
 def digest_of(name, options):
     """The digest of a bundled scenario."""
     text = load(name)[0]
     plan = plan_of(text, **options)
-    run = Run(Nowhere(manifest_of(plan, text, **options)), plan)
+    run = Run(MemoryLog(manifest_of(plan, text, **options)), plan)
     asyncio.run(run.run())
     return run.summary().digest
 

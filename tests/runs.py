@@ -51,7 +51,9 @@ def carried_out(run, log):
             await log.close()
 
     asyncio.run(whole())
-    log.finish(run.summary())
+    summary = run.summary()
+    if not summary.interrupted:
+        log.finish(summary)
     return run
 
 

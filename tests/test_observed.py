@@ -34,7 +34,7 @@ from nodes.events import (
 from nodes.events import commands as c
 from nodes.ledger import Account
 from nodes.linux.dmesg import dmesg
-from nodes.linux.memory_failure import PAGE_TYPE_TEXT, ActionResult
+from nodes.linux.memory_failure import ActionResult, PageType, result_line
 from nodes.policy import Kernel, Qemu
 from nodes.spec.arm_section import Dialect, ErrorKind, kinds_of
 from nodes.spec.memory_sections import MEMORY2_GUID, MEMORY_GUID, MemorySection, MemorySection2
@@ -248,8 +248,8 @@ def test_the_guest_reads_source_0_and_recovers_its_own_page(chain):
     assert fields(of(chain, RecordRead, read_by=Level.GUEST_KERNEL), "source_id", "severity") == [(0, 0)]
     (offlined,) = of(chain, PageOfflined, by=Level.GUEST_KERNEL)
     assert offlined.pfn == chain.platform.ipa_of(page) >> 12
-    assert PAGE_TYPE_TEXT[offlined.page_type] == "dirty LRU page"
-    assert ActionResult(offlined.result) is ActionResult.RECOVERED
+    printed = result_line(offlined.pfn, PageType(offlined.page_type), ActionResult(offlined.result))
+    assert printed == "Memory failure: 0xa0000: recovery action for dirty LRU page: Recovered"
 
 
 def test_the_application_gets_sigbus_and_the_guest_lives_on(chain):

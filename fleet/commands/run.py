@@ -1,16 +1,21 @@
 """``rasfleet run``: a scenario through many hosts, into a log."""
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import click
+
+if TYPE_CHECKING:
+    from fleet.report import Told
 
 UNMET: Final = 1  # the run is not what its scenario expects
 INTERRUPTED: Final = 130
 HOSTS_MAX: Final = 1_000_000
 FAULTS_MAX: Final = 20_000_000
 SEED_MAX: Final = (1 << 63) - 1
+WORKERS_MAX: Final = 64
 DEFAULT_SCENARIO: Final = "storm"
 
 HELP: Final = """Run a scenario: a fault storm through many hosts, written to a log.
@@ -28,6 +33,7 @@ class Given(TypedDict):
     faults: int | None
     seed: int | None
     until: str | None
+    workers: int | None
     out: Path | None
     as_json: bool
 
@@ -41,6 +47,11 @@ class Given(TypedDict):
 )
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), help="What chance draws from.")
 @click.option(
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    help="Worker processes; as many as there are cores by default.",
+)
+@click.option(
     "--until", metavar="TIME", help="End at a virtual time: seconds, or 90m, 2h, 1d; the run's beginning, no more."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder; runs/<name> by default.")
@@ -48,14 +59,13 @@ class Given(TypedDict):
 def run(scenario: str, **given: Unpack[Given]) -> None:
     """Run a scenario."""
     from fleet import __version__
-    from fleet.console import carry_out
-    from fleet.expectation import ExpectTable, unmet
+    from fleet.carried import carry_out
     from fleet.log.files import FileLog
     from fleet.manifest import Manifest, Options
     from fleet.plan import Plan
-    from fleet.report import Told, show
     from fleet.scenario import epoch_ns, load, parse
     from fleet.scenario_errors import ScenarioError
+    from fleet.supervisor import cores
     from fleet.times import seconds_of
 
     text, place = load(scenario)
@@ -66,7 +76,6 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         plan = Plan(parsed, options)
     except ScenarioError as fault:
         raise ScenarioError(f"{place}: {fault}") from None
-    out = given["out"] or Path("runs") / parsed.name
     manifest = Manifest(
         name=parsed.name,
         scenario=text,
@@ -75,40 +84,27 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         start=parsed.start,
         partitions=parsed.partitions,
         version=__version__,
+        place=scenario,
     )
-    changed = options != Options(seed=options.seed) or plan.seed != parsed.seed
-    summary, seconds = carry_out(FileLog.create(out, manifest), plan, commands=plan.commands_written())
-    repeat = ["rasfleet", "run", scenario, "--seed", str(plan.seed)]
-    for name in ("hosts", "guests", "faults", "until"):
-        if given[name] is not None:
-            repeat += [f"--{name}", str(given[name])]
-    repeat += ["--out", f"{out}-again"]
-    wrong = [] if changed or summary.interrupted else unmet(parsed.expect, summary)
-    show(
-        Told(
-            scenario=parsed.name,
-            seed=plan.seed,
-            hosts=plan.roster.count,
-            guests=plan.roster.guests,
-            workers=1,
-            summary=summary,
-            seconds=seconds,
-            repeat=repeat,
-            out=str(out),
-            unmet=wrong,
-        ),
-        as_json=given["as_json"],
-    )
-    if changed and parsed.expect != ExpectTable():
+    log = FileLog.create(given["out"] or Path("runs") / parsed.name, manifest)
+    finish(carry_out(log, plan, workers=given["workers"] or cores()), as_json=given["as_json"])
+
+
+def finish(told: "Told", *, as_json: bool) -> None:
+    """Show what a run came to, and exit by it."""
+    from fleet.report import show
+
+    show(told, as_json=as_json)
+    if told.unchecked:
         click.echo(
             "the size, the end or the seed is not the scenario's: what it expects was not checked", err=True
         )
-    for each in wrong:
-        click.echo(f"{place}: expect.{each.key}: expected {each.expected}, found {each.found:,}", err=True)
-    if wrong:
+    for each in told.unmet:
+        click.echo(f"{told.place}: expect.{each.key}: expected {each.expected}, found {each.found:,}", err=True)
+    if told.unmet:
         sys.exit(UNMET)
-    if summary.interrupted:
-        click.echo(f"interrupted; what was taken so far is in {out}", err=True)
+    if told.summary.interrupted:
+        click.echo(f"interrupted; rasfleet resume {shlex.quote(told.out)} goes on", err=True)
         sys.exit(INTERRUPTED)
 
 

@@ -3,6 +3,7 @@
 import heapq
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     OnDamage = Callable[[Path, Damage], None]
 
 CORRUPT: Final = 4
+PAUSE_S: Final = 0.1  # between two looks at a run that is written
 TOPICS: Final = {
     "command": "ras.command.v1",
     "syndrome": "ras.syndrome.v1",
@@ -41,11 +43,14 @@ TOPICS: Final = {
 )
 @click.option("--host", help="Events of one host.")
 @click.option("--since", help="From this virtual time on: 90, 1.5h, 2026-01-01T00:20:00Z.")
+@click.option("--follow", is_flag=True, help="Go on while the run is written, until it is over.")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: one object a line.")
-def tail(run: Path, topics: tuple[str, ...], host: str | None, since: str | None, *, as_json: bool) -> None:
+def tail(
+    run: Path, topics: tuple[str, ...], host: str | None, since: str | None, *, follow: bool, as_json: bool
+) -> None:
     """Print the events of RUN, by time: registers and blocks as hex.
 
-    Damage is told on stderr and passed over; the exit code is 4 then.
+    Damage is told on stderr and passed over; the exit code is 4 then. With --follow it ends what is printed.
     """
     from fleet.log.files import FileLog
     from fleet.present import entry_object
@@ -62,7 +67,8 @@ def tail(run: Path, topics: tuple[str, ...], host: str | None, since: str | None
 
     named = [TOPICS.get(topic, topic) for topic in topics] or list(TOPICS.values())[1:]
     write = sys.stdout.write
-    for entry, event in _events(log, named, host, on_damage):
+    found = _followed(log, named, host) if follow else _events(log, named, host, on_damage)
+    for entry, event in found:
         if event.time_ns >= since_ns:
             told = entry_object(entry, event)
             write((json.dumps(told) if as_json else _line(told)) + "\n")
@@ -73,16 +79,29 @@ def tail(run: Path, topics: tuple[str, ...], host: str | None, since: str | None
         sys.exit(CORRUPT)
 
 
+def _followed(log: "FileLog", topics: list[str], host: str | None) -> "Iterator[Decoded]":
+    """The records as they come."""
+    from fleet.following import follow
+    from fleet.partition import partition_of
+
+    def pause() -> None:
+        sys.stdout.flush()
+        time.sleep(PAUSE_S)
+
+    count = log.manifest.partitions
+    partitions = list(range(count)) if host is None else [partition_of(host, count)]
+    return follow(log, partitions, topics, host, pause=pause)
+
+
 def _events(log: "FileLog", topics: list[str], host: str | None, on_damage: "OnDamage") -> "Iterator[Decoded]":
     """The records of several topics, merged by time."""
+    from fleet.following import order
     from fleet.partition import partition_of
 
     count = log.manifest.partitions
     partitions = range(count) if host is None else [partition_of(host, count)]
     streams = [_decoded(log, topic, part, host, on_damage) for part in partitions for topic in topics]
-    yield from heapq.merge(
-        *streams, key=lambda pair: (pair[1].time_ns, pair[0].partition, pair[1].host, pair[1].sequence)
-    )
+    yield from heapq.merge(*streams, key=order)
 
 
 def _decoded(

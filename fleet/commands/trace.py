@@ -26,7 +26,7 @@ guest-esr:0xbe000411  a physical SError taken to EL2 while the guest runs
 vserror:0x411         an ISS that user space sets for the guest; a refused one exits with 2
 block:FILE            a status block that firmware presents to the host's kernel; - reads standard input
 
-After a block a task of the guest that owns a lost page touches it.
+After a block a task of the guest that owns a lost page touches it, unless the guest ran into it already.
 """
 
 
@@ -138,10 +138,7 @@ def _traced(fault: str, given: Given) -> int:
     """Trace once, or twice to compare; the errno of a refusal, 0 without one."""
     from fleet import tracing
 
-    block = b""
-    kind, _, place = fault.partition(":")
-    if kind == "block":
-        block = tracing.block_from(_content(place), place)
+    block = read_block(fault)
     wanted = tracing.Wanted(fault, given["address"], given["guest"], int(given["at"] == "el1"), given["masked"])
     settings = dict(given["settings"])
     if given["compare"] is None:
@@ -162,10 +159,20 @@ def _traced(fault: str, given: Given) -> int:
     return next((traced.refused for _, _, traced, _ in both if traced.refused), 0)
 
 
+def read_block(fault: str) -> bytes:
+    """The status block that ``block:FILE`` names; none for another fault. Raises NotTraceable."""
+    from fleet.tracing import block_from
+
+    kind, _, place = fault.partition(":")
+    return block_from(_content(place), place) if kind == "block" else b""
+
+
 def _content(place: str) -> bytes:
     from fleet.decode.given import SIZE_MAX
     from fleet.tracing import NotTraceable
 
+    if not place:
+        raise NotTraceable("block: names no file; expected block:FILE, or block:- for standard input")
     try:
         if place == "-":
             return sys.stdin.buffer.read(SIZE_MAX)
@@ -210,16 +217,20 @@ def _show_both(both: "list[tuple[str, str, Traced, Switches]]") -> None:
 
 
 def _list(*, as_json: bool) -> None:
-    from fleet.tracing import RAW_SAYS
+    from fleet.tracing import RAW_SAYS, switch_values
     from nodes.hardware.fault import FAULTS
 
     if as_json:
-        click.echo(json.dumps({fault.name: fault.says for fault in FAULTS} | dict(RAW_SAYS)))
+        faults = {fault.name: fault.says for fault in FAULTS}
+        click.echo(json.dumps({**faults, **RAW_SAYS, "switches": switch_values()}))
         return
     for fault in FAULTS:
         click.echo(f"{fault.name:20}{fault.says}")
     for name, says in RAW_SAYS.items():
         click.echo(f"{name:20}{says}")
+    click.echo("\nswitches of --set and --compare, their defaults first")
+    for name, values in switch_values().items():
+        click.echo(f"{name:20}{'  '.join(values)}")
 
 
 command = trace

@@ -1,17 +1,17 @@
 """The file log: a directory for each run, append-only segments for each partition, commands in files of their own.
 
-    RUN/manifest.json        what the run is, written first
-    RUN/commands/07-0000.log commands of partition 7, appended under a lock
-    RUN/events/07-0000.log   events of partition 7, one frame a commit
-    RUN/summary.json         how it ended: digest and counts
+    RUN/manifest.json          what the run is, written first
+    RUN/commands/0007-0000.log commands of partition 7, appended under a lock
+    RUN/events/0007-0000.log   events of partition 7, one frame a commit, some with a checkpoint
+    RUN/summary.json           how it ended: digest and counts
 
 Readable while it is written. Source: the design's section 4, "File log".
 """
 
 import asyncio
-import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, TypeVar
@@ -19,7 +19,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from fleet.codec import TOPICS
-from fleet.log.batches import batch_of
+from fleet.log.batches import batch_of, batch_span
+from fleet.log.disk import DISK, Disk
+from fleet.log.follow import FileFeed, FrameFollower
 from fleet.log.frames import (
     COMMANDS,
     EVENTS,
@@ -29,170 +31,196 @@ from fleet.log.frames import (
     Frame,
     batch_count,
     entries,
-    file_head,
+    frame_at,
     frame_of,
     frames,
-    read_file_head,
+    place_at,
 )
-from fleet.log.protocol import CorruptLog, Entry, LogError, Written
+from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Record, Standing
+from fleet.log.segments import SEGMENT_SIZE_MAX, Found, Segments, never_written, plain, segment_path, wrong_head
 from fleet.manifest import FORMAT, Form, Manifest, Summary
-from nodes.events import COMMAND
+from nodes.events import COMMAND, HOST_TOPICS
 
-SEGMENT_SIZE_MAX: Final = 256 * 1024 * 1024  # bytes; then the next segment begins
 _MANIFEST: Final = "manifest.json"
 _SUMMARY: Final = "summary.json"
 Kept = TypeVar("Kept", Manifest, Summary, Form)
+Done = TypeVar("Done")
 _FOLDERS: Final = {COMMANDS: "commands", EVENTS: "events"}
-
-
-def _plain(fault: OSError, path: Path, doing: str) -> LogError:
-    return LogError(f"{path}: cannot {doing}: {fault.strerror or fault}")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there wholly or not at all."""
-    scratch = path.with_suffix(".part")
-    try:
-        with scratch.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-        _sync_folder(path.parent)
-    except OSError as fault:
-        raise _plain(fault, path, "write") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read_json(path: Path, kind: type[Kept]) -> Kept:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as fault:
-        raise _plain(fault, path, "read") from None
+        raise plain(fault, path, "read") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise CorruptLog(str(path), 0, str(fault)) from None
 
 
-class Appender:
-    """Appends frames to the segments of one partition. After a failure it writes nothing more."""
+class FileWriter:
+    """Appends the events of one partition, a frame a commit. After a failure it writes nothing more."""
 
-    def __init__(self, folder: Path, head: FileHead, segment_size_max: int = SEGMENT_SIZE_MAX) -> None:
-        self._folder = folder
-        self._head = head
-        self._segment_size_max = segment_size_max
-        self._descriptor = -1
-        self._size = 0
+    def __init__(self, log: "FileLog", partition: int) -> None:
+        self._log = log
+        self._partition = partition
+        self._segments = log.appending(EVENTS, partition)
+        self._next = dict.fromkeys(TOPICS, 0)
+        self._taken_over = False
         self._failed = False
-        self.next_offset = dict.fromkeys(TOPICS, 0)
 
-    def _path(self, segment: int) -> Path:
-        return self._folder / f"{self._head.partition:04d}-{segment:04d}.log"
+    def take_over(self) -> Standing:
+        """Lock the partition, cut a torn end off, and find the last checkpoint with what stands behind it."""
+        assert not self._taken_over, "a partition is taken over once"
+        self._taken_over = True
+        self._segments.acquire(wait=False)
+        found = list(self._segments.catch_up())
+        for _, place in found:
+            for topic, (first, count) in place.records.items():
+                self._next[topic] = first + count
+        last = next((index for index in reversed(range(len(found))) if found[index].place.has_checkpoint), None)
+        checkpoint = None if last is None else self._checkpoint(found[last])
+        behind = found if last is None else found[last + 1 :]
+        streams = {topic: self._log.entries_in(behind, topic, self._partition) for topic in HOST_TOPICS}
+        return Standing(checkpoint, streams, self._segments.said)
 
-    def _open(self) -> None:
-        """Begin the next segment."""
-        if self._descriptor >= 0:
-            self._close()
-            self._head = self._head._replace(segment=self._head.segment + 1)
-        path = self._path(self._head.segment)
+    def _checkpoint(self, found: Found) -> Checkpoint:
+        with found.path.open("rb") as file:
+            frame = frame_at(file, found.place.start)
+        if isinstance(frame, str):
+            raise CorruptLog(str(found.path), found.place.start, frame)
+        assert frame.checkpoint is not None, "its heads say so"
         try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (FileExistsError, BlockingIOError):
-            raise LogError(f"{path}: another writer has it; a run's files are written once") from None
-        head = file_head(self._head)
-        self._write(head)
-        self._size = len(head)
-        _sync_folder(self._folder)
+            return msgspec.msgpack.decode(frame.checkpoint, type=Checkpoint)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            raise CorruptLog(str(found.path), found.place.start, f"its checkpoint: {fault}") from None
 
-    async def commit(self, batches: Mapping[str, Sequence[Written]]) -> None:
+    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Append one frame; returns when it is on the disk."""
+        if not self._taken_over:
+            self.take_over()
         if self._failed:
-            raise LogError(f"{self._path(self._head.segment)}: writing failed before, so nothing more is written")
-        stored = {
-            topic: batch_of(self.next_offset[topic], records) for topic, records in batches.items() if records
-        }
-        if stored:
-            self._failed = True  # unless what follows comes to its end
-            await self._store(frame_of(stored))
-            self._failed = False
+            raise LogError(f"{self._segments.path(0)}: writing failed before, so nothing more is written")
+        if not any(batches.values()) and checkpoint is None:
+            return
+        self._failed = True  # unless what follows comes to its end
+        await in_thread(self._store, batches, checkpoint)
+        self._failed = False
+
+    def _store(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None) -> None:
+        stored = {topic: batch_of(self._next[topic], records) for topic, records in batches.items() if records}
+        self._segments.append(frame_of(stored, None if checkpoint is None else msgspec.msgpack.encode(checkpoint)))
         for topic, records in batches.items():
-            self.next_offset[topic] += len(records)
-
-    async def _store(self, frame: bytes) -> None:
-        """Write a frame. One who is cancelled waits all the same: the thread at work has the descriptor."""
-        try:
-            if self._descriptor < 0 or self._size + len(frame) > self._segment_size_max:
-                self._open()
-            writing = asyncio.ensure_future(asyncio.to_thread(self._append, frame))
-            try:
-                await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                await asyncio.wait({writing})
-                writing.exception()  # nobody is left to be told
-                raise
-        except OSError as fault:
-            raise _plain(fault, self._path(self._head.segment), "write") from None
-        self._size += len(frame)
-
-    def _append(self, frame: bytes) -> None:
-        self._write(frame)
-        os.fdatasync(self._descriptor)
-
-    def _write(self, octets: bytes) -> None:
-        left = memoryview(octets)
-        while left:
-            left = left[os.write(self._descriptor, left) :]
-
-    def _close(self) -> None:
-        os.close(self._descriptor)
-        self._descriptor = -1
+            self._next[topic] += len(records)
 
     async def close(self) -> None:
         """Nothing more will be written."""
-        if self._descriptor >= 0:
-            self._close()
+        self._segments.close()
+
+
+class CommandAppender:
+    """Appends to the commands of one partition, in turn with other processes that do."""
+
+    def __init__(self, segments: Segments) -> None:
+        self._segments = segments
+        self.next = 0  # offset of the next command
+
+    def append(self, commands: Sequence[Record]) -> int:
+        """Append commands; returns the offset behind them when they are on the disk."""
+        return self.append_made(lambda _: commands)
+
+    def append_made(self, make: Callable[[int], Sequence[Record]]) -> int:
+        """Append what is made for the offset where it will stand; returns the offset behind it."""
+        with self._locked():
+            commands = make(self.next)
+            if commands:
+                self._segments.append(frame_of({COMMAND: batch_of(self.next, commands)}))
+                self.next += len(commands)
+            return self.next
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Nobody else appends meanwhile, and what others appended before is counted."""
+        self._segments.acquire(wait=True)
+        try:
+            for _, place in self._segments.catch_up():
+                first, count = place.records.get(COMMAND, (self.next, 0))
+                self.next = first + count
+            yield
+        finally:
+            self._segments.release()
+
+    @property
+    def said(self) -> str:
+        """What was cut off."""
+        return self._segments.said
+
+    def close(self) -> None:
+        """Be done with it."""
+        self._segments.close()
+
+
+async def in_thread(work: Callable[..., Done], *given: object) -> Done:
+    """Do something in a thread. One who is cancelled waits all the same: the thread at work has the files."""
+    working = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        working.exception()  # nobody is left to be told
+        raise
 
 
 class FileLog:
     """The log of one run in a directory."""
 
-    def __init__(self, folder: Path, manifest: Manifest, *, segment_size_max: int = SEGMENT_SIZE_MAX) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, *, segment_size_max: int = SEGMENT_SIZE_MAX, disk: Disk = DISK
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
         self._segment_size_max = segment_size_max
+        self._disk = disk
         self._run = run_name_of(manifest)
-        self._commands: dict[int, Appender] = {}
+        self._commands: dict[int, CommandAppender] = {}
+        self._lock = -1
 
     @classmethod
-    def create(cls, folder: Path, manifest: Manifest, *, segment_size_max: int = SEGMENT_SIZE_MAX) -> "FileLog":
+    def create(
+        cls, folder: Path, manifest: Manifest, *, segment_size_max: int = SEGMENT_SIZE_MAX, disk: Disk = DISK
+    ) -> "FileLog":
         """A new run; a folder that holds something is refused."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(folder)
             if any(folder.iterdir()):
                 raise LogError(f"{folder}: holds something already; choose another --out or remove it")
             for name in _FOLDERS.values():
-                (folder / name).mkdir()
+                disk.make_folder(folder / name)
         except OSError as fault:
-            raise _plain(fault, folder, "create") from None
-        _write_whole(folder / _MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
-        return cls(folder, manifest, segment_size_max=segment_size_max)
+            raise plain(fault, folder, "create") from None
+        _put(disk, folder / _MANIFEST, manifest)
+        return cls(folder, manifest, segment_size_max=segment_size_max, disk=disk)
 
     @classmethod
-    def open(cls, folder: Path) -> "FileLog":
+    def open(cls, folder: Path, *, disk: Disk = DISK) -> "FileLog":
         """A run that is there."""
         if not (folder / _MANIFEST).is_file():
             raise LogError(f"{folder}: no run lies here ({_MANIFEST} is missing)")
         form = _read_json(folder / _MANIFEST, Form).format  # another format may have other fields
         if form != FORMAT:
             raise CorruptLog(str(folder / _MANIFEST), 0, f"format {form}, this program reads {FORMAT}")
-        return cls(folder, _read_json(folder / _MANIFEST, Manifest))
+        return cls(folder, _read_json(folder / _MANIFEST, Manifest), disk=disk)
+
+    def lock(self) -> None:
+        """Be the one program that carries this run out. LogError when another one does."""
+        if self._lock >= 0:
+            return
+        try:
+            self._lock = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
+            taken = self._disk.lock(self._lock, wait=False)
+        except OSError as fault:
+            raise plain(fault, self.folder, "lock") from None
+        if not taken:
+            raise LogError(f"{self.folder}: another rasfleet is carrying this run out; wait for it, or end it")
 
     def summary(self) -> Summary | None:
         """What the run came to; None while it runs, and after it was cut off."""
@@ -202,41 +230,80 @@ class FileLog:
 
     def finish(self, summary: Summary) -> None:
         """Say how the run ended."""
-        _write_whole(self.folder / _SUMMARY, msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
+        _put(self._disk, self.folder / _SUMMARY, summary)
 
-    def _appender(self, content: int, partition: int) -> Appender:
-        head = FileHead(content, partition, 0, self._run)
-        return Appender(self.folder / _FOLDERS[content], head, self._segment_size_max)
+    def unfinish(self) -> None:
+        """The run goes on."""
+        try:
+            self._disk.remove(self.folder / _SUMMARY)
+        except OSError as fault:
+            raise plain(fault, self.folder / _SUMMARY, "remove") from None
 
-    def writer(self, partition: int) -> Appender:
+    def _head(self, content: int, partition: int) -> FileHead:
+        return FileHead(content, partition, 0, self._run)
+
+    def appending(self, content: int, partition: int) -> Segments:
+        """The files of a partition, for one who appends."""
+        floor = 0
+        if content == COMMANDS and (summary := self.summary()) is not None:
+            floor = summary.counts[COMMAND][partition]
+        folder = self.folder / _FOLDERS[content]
+        return Segments(folder, self._head(content, partition), self._segment_size_max, self._disk, floor=floor)
+
+    def writer(self, partition: int) -> FileWriter:
         """The one writer of a partition's events."""
-        return self._appender(EVENTS, partition)
+        return FileWriter(self, partition)
 
-    async def append_commands(self, partition: int, commands: Sequence[Written]) -> None:
-        """Append commands to a partition; returns when they are on the disk."""
+    def commands(self, partition: int) -> CommandAppender:
+        """What appends to a partition's commands."""
         appender = self._commands.get(partition)
         if appender is None:
-            appender = self._commands[partition] = self._appender(COMMANDS, partition)
-        await appender.commit({COMMAND: commands})
+            appender = self._commands[partition] = CommandAppender(self.appending(COMMANDS, partition))
+        return appender
+
+    async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
+        """Append commands to a partition; returns the offset behind them when they are on the disk."""
+        return await in_thread(self.commands(partition).append, commands)
+
+    def follow(self, content: int, partition: int) -> FrameFollower:
+        """The frames of a partition as they are written."""
+        folder = self.folder / _FOLDERS[content]
+        return FrameFollower(
+            lambda segment: segment_path(folder, partition, segment), self._head(content, partition)
+        )
+
+    def feed(self, partition: int, offset: int) -> FileFeed:
+        """The commands of a partition from an offset on."""
+        return FileFeed(self.follow(COMMANDS, partition), offset)
 
     async def close(self) -> None:
-        """No more commands will be appended."""
+        """No more commands will be appended, and another program may carry the run out."""
         for appender in self._commands.values():
-            await appender.close()
+            appender.close()
         self._commands.clear()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def path(self, content: int, partition: int) -> Path:
+        """The first file of a partition."""
+        return segment_path(self.folder / _FOLDERS[content], partition, 0)
 
     def segments(self, content: int, partition: int) -> list[Path]:
-        """The files of a partition, in order."""
+        """The files of a partition, in order; an empty one at the end is not there yet."""
+        paths = self._files(content, partition)
+        return paths[:-1] if paths and not paths[-1].stat().st_size else paths
+
+    def _files(self, content: int, partition: int) -> list[Path]:
         found = (self.folder / _FOLDERS[content]).glob(f"{partition:04d}-*.log")
         return sorted(found, key=lambda path: (len(path.name), path.name))
 
     def count(self, topic: str) -> int:
         """How many records a topic holds, in whole frames."""
-        content = COMMANDS if topic == COMMAND else EVENTS
         return sum(
             batch_count(part)
             for partition in range(self.manifest.partitions)
-            for _, found in self.frames(content, partition)
+            for _, found in self.frames(_content(topic), partition)
             if isinstance(found, Frame)
             for part in found.parts
             if part.topic == topic
@@ -247,57 +314,117 @@ class FileLog:
         found = {path for name in _FOLDERS.values() for path in (self.folder / name).glob("*")}
         for content in _FOLDERS:
             for partition in range(self.manifest.partitions):
-                found -= set(self.segments(content, partition))
+                found -= set(self._files(content, partition))
         return sorted(found)
 
     def frames(self, content: int, partition: int) -> Iterator[tuple[Path, Frame | Damage]]:
         """Every frame of a partition, and every stretch that is none.
 
-        A torn end is one only where a run was cut off: after a run that ended it is damage.
+        A torn end is one only where somebody may be writing: after a run that ended it is damage, unless it lies
+        behind the commands that the run handled.
         """
         paths = self.segments(content, partition)
-        cut_off = not (self.folder / _SUMMARY).is_file()
+        summary = self.summary()
+        handled = 0 if summary is None else summary.counts[COMMAND][partition]
+        commands = 0
         for segment, path in enumerate(paths):
-            expected = FileHead(content, partition, segment, self._run)
-            try:
-                with path.open("rb") as file:
-                    head = file.read(FILE_HEAD_SIZE)
-                    wrong = _wrong_head(head, expected, str(path))
-                    if wrong:
-                        torn = cut_off and path == paths[-1] and file_head(expected).startswith(head)
-                        yield path, Damage(0, len(head), wrong, torn)
-                    for found in frames(file):
-                        if isinstance(found, Damage) and found.torn and not (cut_off and path == paths[-1]):
-                            yield path, found._replace(torn=False)
-                        else:
-                            yield path, found
-            except OSError as fault:
-                raise _plain(fault, path, "read") from None
+            for found in self._frames_of(content, partition, segment, path):
+                if isinstance(found, Frame):
+                    commands += sum(batch_count(part) for part in found.parts)
+                    yield path, found
+                else:
+                    writable = summary is None or (content == COMMANDS and commands >= handled)
+                    yield path, found._replace(torn=found.torn and writable and path == paths[-1])
+
+    def _frames_of(self, content: int, partition: int, segment: int, path: Path) -> Iterator[Frame | Damage]:
+        expected = self._head(content, partition)._replace(segment=segment)
+        try:
+            with path.open("rb") as file:
+                head = file.read(FILE_HEAD_SIZE)
+                wrong = wrong_head(head, expected, str(path))
+                if wrong:
+                    yield Damage(0, len(head), wrong, never_written(file, head, expected))
+                yield from frames(file)
+        except OSError as fault:
+            raise plain(fault, path, "read") from None
 
     def read(
-        self, topic: str, partition: int, *, on_damage: Callable[[Path, Damage], None] | None = None
+        self,
+        topic: str,
+        partition: int,
+        *,
+        start: int = 0,
+        on_damage: Callable[[Path, Damage], None] | None = None,
     ) -> Iterator[Entry]:
-        """The records of a partition of a topic, in order; a torn frame at the end is not there yet.
+        """The records of a partition of a topic from an offset on; a torn frame at the end is not there yet.
 
         Damage is passed over and told to ``on_damage``; without it, damage before the end raises CorruptLog.
         """
         following = 0  # offset of the next record; -1: nobody knows, behind damage
-        for path, found in self.frames(COMMANDS if topic == COMMAND else EVENTS, partition):
+        for path, found in self.frames(_content(topic), partition):
             if isinstance(found, Damage):
                 _tell(path, found, on_damage)
                 following = -1
                 continue
-            stored = [
-                entry
-                for part in found.parts
-                if part.topic == topic
-                for entry in entries(part, partition, str(path), found.start)
-            ]
-            if stored and following not in (-1, stored[0].offset):
-                gap = f"offset {following} of {topic} is missing, {stored[0].offset} stands there"
-                _tell(path, Damage(found.start, found.start, gap, torn=False), on_damage)
-            following = stored[-1].offset + 1 if stored else following
-            yield from stored
+            for part in found.parts:
+                if part.topic != topic:
+                    continue
+                first, count = batch_span(part.batch)
+                if following not in (-1, first):
+                    gap = f"offset {following} of {topic} is missing, {first} stands there"
+                    _tell(path, Damage(found.start, found.start, gap, torn=False), on_damage)
+                following = first + count
+                if following > start:
+                    stored = entries(part, partition, str(path), found.start)
+                    yield from (entry for entry in stored if entry.offset >= start)
+
+    def commands_backwards(self, partition: int) -> Iterator[Entry]:
+        """The commands of a partition that stand in the log, the last one first."""
+        for found in reversed(list(self._places(COMMANDS, partition))):
+            yield from reversed(list(self.entries_in([found], COMMAND, partition)))
+
+    def _places(self, content: int, partition: int) -> Iterator[Found]:
+        """Every whole frame of a partition by its heads; a torn end is not there."""
+        for segment, path in enumerate(self.segments(content, partition)):
+            expected = self._head(content, partition)._replace(segment=segment)
+            with path.open("rb") as file:
+                wrong = wrong_head(file.read(FILE_HEAD_SIZE), expected, str(path))
+                size = file.seek(0, 2)
+                if wrong and not (size <= FILE_HEAD_SIZE and self._is_last(content, partition, segment)):
+                    raise CorruptLog(str(path), 0, wrong)
+                at = FILE_HEAD_SIZE
+                while place := place_at(file, at, size):
+                    if place.end == size and isinstance(frame_at(file, at), str):
+                        break
+                    yield Found(path, place)
+                    at = place.end
+
+    def _is_last(self, content: int, partition: int, segment: int) -> bool:
+        return not segment_path(self.folder / _FOLDERS[content], partition, segment + 1).exists()
+
+    def entries_in(self, places: Iterable[Found], topic: str, partition: int) -> Iterator[Entry]:
+        """The records of a topic in some frames."""
+        for path, place in places:
+            if topic not in place.records:
+                continue
+            with path.open("rb") as file:
+                frame = frame_at(file, place.start)
+            if isinstance(frame, str):
+                raise CorruptLog(str(path), place.start, frame)
+            for part in frame.parts:
+                if part.topic == topic:
+                    yield from entries(part, partition, str(path), place.start)
+
+
+def _content(topic: str) -> int:
+    return COMMANDS if topic == COMMAND else EVENTS
+
+
+def _put(disk: Disk, path: Path, content: msgspec.Struct) -> None:
+    try:
+        disk.put(path, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+    except OSError as fault:
+        raise plain(fault, path, "write") from None
 
 
 def _tell(path: Path, damage: Damage, on_damage: Callable[[Path, Damage], None] | None) -> None:
@@ -305,20 +432,6 @@ def _tell(path: Path, damage: Damage, on_damage: Callable[[Path, Damage], None] 
         on_damage(path, damage)
     elif not damage.torn:
         raise CorruptLog(str(path), damage.start, damage.reason)
-
-
-def _wrong_head(stored: bytes, expected: FileHead, place: str) -> str:
-    """Why a file does not belong where it lies; empty when it does."""
-    try:
-        head = read_file_head(stored, place)
-    except CorruptLog as fault:
-        return fault.reason
-    if head.run != expected.run:
-        return "belongs to another run"
-    if head != expected:
-        kind = "commands" if head.content == COMMANDS else "events"
-        return f"holds segment {head.segment} of the {kind} of partition {head.partition}"
-    return ""
 
 
 def run_name_of(manifest: Manifest) -> bytes:

@@ -1,14 +1,20 @@
 """What the rest of the fleet asks of a log, whatever keeps it.
 
-A run's log has one topic of commands and three of events, each with the scenario's number of partitions. Commands
-are appended; the events of one partition are committed together over their topics, and only what was committed is
-acknowledged.
+A run's log has one topic of commands and three of events, each with the scenario's number of partitions.
+Commands are appended, by anyone; the events of one partition are committed together over their topics by its one
+writer, and only what was committed is acknowledged. With a commit goes, now and then, a checkpoint: what the
+shard has to know to go on from there.
+
+Whoever takes a partition over gets the last checkpoint and the events that stand behind it. It handles the
+commands behind the checkpoint once more, and what comes again is compared with what stands there.
 
 Source: the design's section 4.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from fleet.manifest import Manifest
 
@@ -24,12 +30,30 @@ class Entry(NamedTuple):
     value: bytes
 
 
+Record = tuple[int, bytes, bytes]  # a record to be written: timestamp (ms), key, value
+
+
 class Written(NamedTuple):
-    """One record to be written."""
+    """One record to be written, by name."""
 
     timestamp_ms: int
     key: bytes
     value: bytes
+
+
+class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
+    """Where a shard stands: it covers every event that was committed before, and those it is committed with."""
+
+    state: bytes  # of the shard
+    hosts: dict[str, bytes]  # snapshot of every host that was ever touched
+
+
+class Standing(NamedTuple):
+    """What whoever takes a partition over finds."""
+
+    checkpoint: Checkpoint | None  # the last one; None: begin at the first command
+    behind: Mapping[str, Iterator[Entry]]  # by topic: the events behind it, in order
+    said: str = ""  # what was cut off, for people
 
 
 class LogError(Exception):
@@ -46,14 +70,37 @@ class CorruptLog(LogError):
         self.reason = reason
 
 
+class Contradiction(LogError):
+    """An event that came again is not the one that stands in the log."""
+
+
 class EventWriter(Protocol):
     """Writes the events of one partition."""
 
-    async def commit(self, batches: Mapping[str, Sequence[Written]]) -> None:
+    def take_over(self) -> Standing:
+        """Become the partition's writer. Called once, before the first commit. Raises LogError."""
+
+    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Append records to topics, all or none of them; returns when they are durable."""
 
     async def close(self) -> None:
         """Nothing more will be written."""
+
+
+class CommandFeed(Protocol):
+    """The commands of one partition from an offset on, as they come."""
+
+    async def next(self) -> list[bytes]:
+        """Further commands, durable, in order; waits for some. Empty: there will be no more."""
+
+    def finish(self, offset: int) -> None:
+        """There will be none at or behind this offset."""
+
+    def stop(self) -> None:
+        """No more are wanted."""
+
+    def close(self) -> None:
+        """Be done with it."""
 
 
 class Log(Protocol):
@@ -63,11 +110,17 @@ class Log(Protocol):
     def manifest(self) -> Manifest:
         """What the run is."""
 
-    async def append_commands(self, partition: int, commands: Sequence[Written]) -> None:
-        """Append commands to a partition; returns when they are durable."""
+    async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
+        """Append commands to a partition; returns the offset behind them when they are durable."""
+
+    def commands_backwards(self, partition: int) -> Iterator[Entry]:
+        """The commands that a partition holds, the last one first."""
+
+    def feed(self, partition: int, offset: int) -> CommandFeed:
+        """The commands of a partition from an offset on."""
 
     def writer(self, partition: int) -> EventWriter:
         """The one writer of a partition's events."""
 
-    def read(self, topic: str, partition: int) -> Iterator[Entry]:
-        """The records of a partition of a topic, in order. Raises CorruptLog where they end in damage."""
+    def read(self, topic: str, partition: int, *, start: int = 0) -> Iterator[Entry]:
+        """The records of a partition of a topic from an offset on, in order. Raises CorruptLog at damage."""

@@ -28,7 +28,7 @@ def carry(recordings: Sequence[Recording], out: Path) -> Imported:
         version=__version__,
     )
     log = FileLog.create(out, manifest)
-    summary, seconds = carry_out(log, plan, commands=plan.commands_written())
+    summary, seconds = carry_out(log, plan)
     modelled = outcomes_of(log, plan.hosts)
     compared = {host.name: _compared(host, modelled[host.name]) for host in plan.hosts}
     return Imported(recordings, compared, summary, str(out), seconds)

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from nodes.el3.section_bodies import Captured, memory_body, pcie_body, processor_body
-from nodes.el3.severity_policy import TABLE
+from nodes.el3.severity_policy import TABLE, judged
 from nodes.hardware.dram import DramGeometry
 from nodes.hardware.ras_nodes import INSTANCE_MASK, KIND_SHIFT, RasNodeKind
 from nodes.policy import SeverityPolicy
 from nodes.spec.arm_section import ARM_GUID
-from nodes.spec.err import OF, error_state
+from nodes.spec.err import OF
 from nodes.spec.guid import NIL
 from nodes.spec.layout import padded
 from nodes.spec.memory_sections import MEMORY_GUID
@@ -72,7 +72,7 @@ def build_block(captured: Captured, geometry: DramGeometry, policy: SeverityPoli
     kind = captured.node >> KIND_SHIFT
     component = COMPONENTS[kind]
     body = component.body(captured, geometry)
-    severity, flags, on_overflow = TABLE[policy][error_state(captured.status)]
+    severity, flags, on_overflow = TABLE[policy][judged(captured.status, policy)]
     text = _NO_TEXT
     if kind == RasNodeKind.MEMORY:
         text = _FRU_TEXTS[captured.node & INSTANCE_MASK]

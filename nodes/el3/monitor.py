@@ -81,7 +81,6 @@ class Entry(NamedTuple):
     guest: int  # what ran
     el: int
     masked: bool
-    calling: bool = False  # the MM partition is running
     waiting_esr: int = 0  # of the abort that goes on when the nested SError is handled; 0: none
     to_notify: tuple[ErrorSource, ...] = ()  # sources that were written before that abort went on
     repeats: int = 0  # how often EL3 went back to this exception and it came again
@@ -110,8 +109,8 @@ class Neighbours(Protocol):
     def called_later(self, pe: int, delay_ns: int) -> None:
         """The MM partition returns soon."""
 
-    def notify_os(self, source: ErrorSource) -> None:
-        """The operating system's handler runs."""
+    def notify_os(self, source: ErrorSource, pe: int = 0) -> None:
+        """The operating system's handler runs on a PE."""
 
     def inject_sea(self, pe: int, entry: Entry) -> None:
         """The lower level takes a synchronous external abort as if it had been routed there."""
@@ -159,8 +158,9 @@ class Monitor:
         self.ask.enter_later(pe, ENTRY_NS)
 
     def _abort_in_el3(self, pe: int, esr: int) -> None:
-        if self.entries[pe].calling:
-            self.stop(Reason.DOUBLE_FAULT, esr)
+        if self.board.pe_of(pe).in_partition:  # from the partition; classified before the test for a double fault
+            spread = uncontainable(esr, self.switches.tfa)
+            self.stop(Reason.UNCONTAINABLE if spread else Reason.DOUBLE_FAULT, esr)
         elif exception_class(esr) == ExceptionClass.SERROR:
             self.stop(Reason.ABORT_AT_EL3, esr)
         else:
@@ -169,7 +169,7 @@ class Monitor:
     def entered(self, pe: int) -> None:
         """The vector's code: errors are synchronised and ISR_EL1.A is tested before anything else."""
         entry = self.entries.get(pe)
-        if entry is None or entry.calling or self.stopped:
+        if entry is None or self.stopped or self.board.pe_of(pe).in_partition:
             return
         state = self.board.pe_of(pe)
         if state.arriving:
@@ -228,7 +228,8 @@ class Monitor:
         if not captured:
             self.stop(Reason.UNHANDLED_ABORT, entry.esr)
             return
-        self.entries = {**self.entries, pe: entry._replace(calling=True)}
+        self.entries = {**self.entries, pe: entry}
+        self.board.pe_of(pe).in_partition = True
         self._call(pe, captured)
 
     def _probed(self, pe: int) -> list[int]:
@@ -278,6 +279,8 @@ class Monitor:
         if self.stopped:
             return
         entry = self.entries.get(pe)
+        if entry is not None:
+            self.board.pe_of(pe).in_partition = False
         sources = list(entry.to_notify) if entry is not None else []
         built = self.built.get(pe, ())
         self.built = {other: kept for other, kept in self.built.items() if other != pe} or _NOTHING_BUILT
@@ -288,7 +291,7 @@ class Monitor:
                 sources.append(source)
             self.board.handled(captured.node)
         if entry is not None and entry.waiting_esr:
-            goes_on = entry._replace(esr=entry.waiting_esr, calling=False, waiting_esr=0)
+            goes_on = entry._replace(esr=entry.waiting_esr, waiting_esr=0)
             self._handle(pe, goes_on._replace(to_notify=tuple(sources)))
             return
         self.leave(pe)
@@ -342,13 +345,14 @@ class Monitor:
 
     def _dispatch(self, source: ErrorSource, pe: int) -> None:
         """Dispatch the source's SDEI event; a refusal is logged, and the block waits for the next one."""
-        state = self.board.pes.touched.get(max(pe, 0))
-        refusal = self.sdei.dispatch(source.kind.vector, pe_masked=state is not None and state.sdei_masked)
+        pe = max(pe, 0)  # interrupts go to the first one
+        state = self.board.pes.touched.get(pe)
+        refusal = self.sdei.dispatch(source.kind.vector, pe, pe_masked=state is not None and state.sdei_masked)
         if refusal is not None:
             self.ask.publish(NotificationRefused, source.kind.source_id, refusal)
             return
         self.ask.publish(OsNotified, Level.EL3, source.kind.source_id, NotificationType.SDEI, source.kind.vector)
-        self.ask.notify_os(source)
+        self.ask.notify_os(source, pe)
 
     def leave(self, pe: int) -> None:
         """ERET: the PE goes on with what was interrupted."""
@@ -357,7 +361,6 @@ class Monitor:
             return
         state = self.board.pe_of(pe)
         if state.arriving:
-            self.entries = {**self.entries, pe: entry._replace(calling=False)}
             self.board.pes.leave_level(pe)
             if self.stopped:
                 return

@@ -1,13 +1,14 @@
 """Which severity and which flags EL3 gives an error: platform policy, not architecture.
 
 Sources: the severity column of the error record notes (what platforms usually generate), and Arm's reference
-StandaloneMM driver of Neoverse RD, which never emits a fatal record. CPER severities and flags: UEFI 2.11
-appendix N.2.2.
+StandaloneMM driver of Neoverse RD (CpuMm.c), which never emits a fatal record. CPER severities and flags: UEFI
+2.11 appendix N.2.2.
 """
 
 from typing import Final
 
 from nodes.policy import SeverityPolicy
+from nodes.spec.err import CE, DE, error_state
 from nodes.spec.severity import ErrorState, Severity
 from nodes.spec.status_block import SectionFlag
 
@@ -37,3 +38,13 @@ _NEOVERSE_RD: Final = {
     ErrorState.UC: (Severity.RECOVERABLE, _NO_FLAG, _NO_FLAG),
 }
 TABLE: Final = {SeverityPolicy.STRICT: _STRICT, SeverityPolicy.NEOVERSE_RD: _NEOVERSE_RD}
+
+
+def judged(status: int, policy: SeverityPolicy) -> ErrorState:
+    """The row that a record's status is given.
+
+    Arm's reference driver looks at STATUS.CE first and then at DE, whatever worse error stands there with them.
+    """
+    if policy is SeverityPolicy.NEOVERSE_RD and status & (CE | DE):
+        return ErrorState.CE if status & CE else ErrorState.DE
+    return error_state(status)

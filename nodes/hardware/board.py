@@ -25,7 +25,7 @@ from nodes.hardware.record import AV, DetectedError, ErrorRecord, RecordRegister
 from nodes.hardware.routing import EL3, route_sea
 from nodes.ledger import Account, Ledger
 from nodes.spec.aarch64 import ExceptionClass, ScrEl3
-from nodes.spec.err import CorrectedError, ErrCtlr, RecordFormat
+from nodes.spec.err import CorrectedError, ErrCtlr, RecordFormat, V, error_state
 from nodes.spec.severity import Aet, ErrorState, Set
 from nodes.spec.syndrome import abort_esr, serror_iss
 
@@ -98,7 +98,8 @@ class Board:
         carried = 1
         if self._leaves_poison(fault):
             carried = self._store_poison(address & LINE_MASK, fault.state)
-        delivered = consumed and fault.delivery is not Delivery.NONE and record.responds(fault.state)
+        delivered = consumed and fault.delivery is not Delivery.NONE
+        delivered = delivered and record.responds(fault.state, write=fault.write)
         interrupts = self._detect(node, record, fault, address, carried, responded=delivered)
         if delivered:
             self._deliver(fault, node, address, pe, guest, el)
@@ -138,6 +139,13 @@ class Board:
             self.preload(record)
         return record
 
+    def set_up(self, setup: Setup) -> None:
+        """Other firmware: it sets every RAS node up in its own way."""
+        self.setup = setup
+        for record in self.records.values():
+            record.ctlr = record.model.ctlr
+            self.preload(record)
+
     def preload(self, record: ErrorRecord) -> None:
         """Firmware sets the counter so that the threshold's error wraps it; threshold 1 is CTLR.CED."""
         threshold = self.setup.ce_threshold
@@ -160,6 +168,7 @@ class Board:
             critical=fault.critical,
             corrected=CorrectedError.UNSPECIFIED,
             responded=responded,
+            write=fault.write,
         )
         stands = record.record(error, self.setup.record_format)
         return self._recorded(node, record, error, carried, stands=stands)
@@ -191,11 +200,16 @@ class Board:
         self.ask.publish(
             ErrorRecorded, node, record.status, record.addr if record.status & AV else 0, record.misc0
         )
+        return self._risen(node, record)
+
+    def _risen(self, node: int, record: ErrorRecord) -> bool:
+        """Tell of interrupt outputs that rose; True when the interrupt must be sent: none is on its way yet."""
+        lines = record.lines()
         risen = lines & ~record.asserted
         if not risen:
             return False
         self.ask.publish(InterruptRaised, node, risen)
-        waiting = record.asserted  # its interrupt is on its way already
+        waiting = record.asserted
         record.asserted = lines
         return not waiting
 
@@ -255,7 +269,7 @@ class Board:
         if state.pending != NOTHING:
             self.pes.release(pe)  # what runs now does not hold it any more
         target = route_sea(state.scr, state.hcr, state.el)
-        ec = ExceptionClass.DABT_CURRENT if target == state.el else ExceptionClass.DABT_LOWER
+        ec = ExceptionClass.DABT_CURRENT if target == state.interrupted() else ExceptionClass.DABT_LOWER
         self.ask.sea_taken(pe, target, abort_esr(ec, set_=_SET[fault.state]), address, node)
 
     def publish(self, kind: type[Event], *fields: object) -> None:
@@ -278,11 +292,17 @@ class Board:
             record.account = account
 
     def write(self, node: int, register: RecordRegister, value: int) -> None:
-        """Software writes a register of a RAS node."""
+        """Software writes a register of a RAS node. Interrupts are levels: they fall and rise with the write."""
         record = self.record_of(node)
+        lines, state = record.lines(), error_state(record.status)
         ticks = record.write(register, value, self.setup.record_format)
+        if not record.status & V:  # whoever freed it has read it
+            self.take_carried(node, Account.CORRECTED if state <= ErrorState.CE else Account.REPORTED)
+        record.asserted &= record.lines() | ~lines
         if ticks:
             self.ask.countdown(node, ticks, record.countdowns)
+        if self._risen(node, record):
+            self.ask.ras_interrupt(node)
 
     def countdown_over(self, node: int, countdown: int) -> None:
         """An injection countdown reached zero: the RAS node behaves as if it had detected the error."""

@@ -34,6 +34,7 @@ class Fault(NamedTuple):
     says: str
     critical: bool = False
     poison: bool = False  # what is found is poison: the value became corrupt elsewhere
+    write: bool = False  # a store met it
 
 
 _MEMORY, _CACHE, _TLB = RasNodeKind.MEMORY, RasNodeKind.CACHE, RasNodeKind.TLB
@@ -54,6 +55,7 @@ FAULTS: Final = (
         Serr.DATA_DRAM,
         _SERROR,
         "a store met an uncorrectable line, its context is lost",
+        write=True,
     ),
     Fault("memory-uc", _MEMORY, _UC, Serr.PRODUCER_CONTROL, _SERROR, "an address error: any line may be wrong"),
     Fault("cache-ce", _CACHE, _CE, Serr.CACHE_DATA, _NONE, "a bit of the L2 cache flipped, ECC corrected it"),
@@ -74,7 +76,15 @@ FAULTS: Final = (
     Fault("bus-de", _BUS, _DE, Serr.DEFERRED_FROM_COMPLETER, _NONE, "poison was passed on", poison=True),
     Fault("bus-ueo", _BUS, _UEO, Serr.INTERNAL_DATAPATH, _SERROR, "a speculative access failed"),
     Fault("bus-uer", _BUS, _UER, Serr.COMPLETER_ERROR, _SEA, "a Completer answered a load with an error"),
-    Fault("bus-ueu", _BUS, _UEU, Serr.COMPLETER_ERROR, _SERROR, "a Completer answered a store with an error"),
+    Fault(
+        "bus-ueu",
+        _BUS,
+        _UEU,
+        Serr.COMPLETER_ERROR,
+        _SERROR,
+        "a Completer answered a store with an error",
+        write=True,
+    ),
     Fault(
         "bus-uc",
         _BUS,

@@ -12,7 +12,7 @@ SCR_EL3.NMEA); Sail v8_base.sail SynchronizeErrors; IHI0100 A.c 2.4.5.
 
 from typing import Final, NamedTuple
 
-from nodes.hardware.routing import EL3, PENDING, Disr, disr_reached, route_serror
+from nodes.hardware.routing import EL0, EL3, PENDING, Disr, disr_reached, route_serror
 from nodes.spec.aarch64 import HCR_GUEST, HCR_VHE_HOST, ScrEl3, SctlrElx
 from nodes.spec.severity import Aet
 from nodes.spec.syndrome import AET_SHIFT, DFSC_MASK, DFSC_SERROR, IDS, ISS_MASK, DisrEl1, EsrSError, deferred
@@ -74,6 +74,7 @@ class Pe:
         "el",
         "guest",
         "hcr",
+        "in_partition",
         "masked",
         "pending",
         "pending_nodes",
@@ -90,6 +91,7 @@ class Pe:
         self.el = 0
         self.masked = False  # PSTATE.A
         self.sdei_masked = False
+        self.in_partition = False  # EL3 called its MM partition and waits for it
         self.arriving: tuple[Arriving, ...] = ()
         self.pending = NOTHING  # ISS of the pending SError
         self.pending_nodes: tuple[int, ...] = ()  # RAS nodes that hold its records
@@ -102,6 +104,10 @@ class Pe:
             self.hcr, self.guest, self.el = HCR_GUEST, guest, min(el, 1)
         else:
             self.hcr, self.guest, self.el = HCR_VHE_HOST, guest, 2 if el else 0
+
+    def interrupted(self) -> int:
+        """The level that an exception would come from: the MM partition, which EL3 calls, runs at (Secure) EL0."""
+        return EL0 if self.in_partition else self.el
 
     def pend(self, iss: int, node: int) -> None:
         """A physical SError becomes pending; a second one merges."""

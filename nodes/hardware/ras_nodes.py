@@ -44,13 +44,15 @@ class RasNodeModel(NamedTuple):
     system_registers: bool  # reached by ERX*; else memory-mapped
     owned_by_pe: bool
     counters: tuple[CounterFormat, ...]
+    halves: tuple[tuple[int, int], ...]  # bits of ERR<n>CTLR for reads, each with its twin for writes
 
 
 _MEMORY_FR: Final = ErrFr.of(ED=2, UI=2, FI=2, UE=2, CFI=2, CEC=4, DUI=2, CEO=1, INJ=1, CI=2, CED=1)
 _PE_FR: Final = ErrFr.of(ED=2, UI=2, FI=2, UE=2, CFI=2, CEC=2, RP=1, DUI=2, CEO=0, INJ=1, CI=0, CED=1)
-_BUS_FR: Final = ErrFr.of(ED=2, UI=2, FI=2, UE=2, CFI=2, CEC=4, DUI=2, CEO=0, INJ=1, CI=2, CED=1)
+_BUS_FR: Final = ErrFr.of(ED=2, UI=3, FI=3, UE=3, CFI=3, CEC=4, DUI=3, CEO=0, INJ=1, CI=2, CED=1)
 _PCIE_FR: Final = ErrFr.of(ED=1, UI=2, FI=2, UE=0, CFI=2, CEC=0, INJ=1)
 _CTLR: Final = ErrCtlr.of(ED=1, UI=1, FI=1, UE=1, CFI=1, CED=1)
+_BUS_CTLR: Final = _CTLR.but(WUI=1, WFI=1, WUE=1, WCFI=1)  # loads and stores are controlled apart
 _PCIE_CTLR: Final = ErrCtlr.of(UI=1, FI=1, CFI=1)
 
 
@@ -79,17 +81,32 @@ def controls_of(fr: int) -> int:
     return sum(mask for field, value, mask in _CONTROLS if (fr & field.mask) >> field.lsb == value)
 
 
+_HALVES: Final = (  # field of ERR<n>FR; where it is 3, its control for reads and the one for writes
+    (ErrFr.UI, ErrCtlr.UI.mask, ErrCtlr.WUI.mask),
+    (ErrFr.FI, ErrCtlr.FI.mask, ErrCtlr.WFI.mask),
+    (ErrFr.UE, ErrCtlr.UE.mask, ErrCtlr.WUE.mask),
+    (ErrFr.CFI, ErrCtlr.CFI.mask, ErrCtlr.WCFI.mask),
+    (ErrFr.DUI, ErrCtlr.DUI.mask, ErrCtlr.WDUI.mask),
+    (ErrFr.DFI, ErrCtlr.DFI.mask, ErrCtlr.WDFI.mask),
+)
+
+
+def halves_of(fr: int) -> tuple[tuple[int, int], ...]:
+    """The controls that a RAS node with this ERR<n>FR has twice: for reads, and for writes."""
+    return tuple((reads, writes) for field, reads, writes in _HALVES if (fr & field.mask) >> field.lsb == 3)
+
+
 def _model(kind: RasNodeKind, fr: int, ctlr: int, *, pe: bool) -> RasNodeModel:
     controls = controls_of(fr)
     assert not ctlr & ~controls, f"{kind.name}: set up with bits that do not exist"
-    return RasNodeModel(kind, fr, ctlr, controls, pe, pe, counters_of(fr))
+    return RasNodeModel(kind, fr, ctlr, controls, pe, pe, counters_of(fr), halves_of(fr))
 
 
 MODELS: Final = (  # index: RasNodeKind
     _model(RasNodeKind.MEMORY, _MEMORY_FR, _CTLR, pe=False),
     _model(RasNodeKind.CACHE, _PE_FR, _CTLR, pe=True),
     _model(RasNodeKind.TLB, _PE_FR, _CTLR, pe=True),
-    _model(RasNodeKind.BUS, _BUS_FR, _CTLR, pe=False),
+    _model(RasNodeKind.BUS, _BUS_FR, _BUS_CTLR, pe=False),
     _model(RasNodeKind.PCIE, _PCIE_FR, _PCIE_CTLR, pe=False),
 )
 

@@ -2,17 +2,19 @@
 
 Sources: IHI0100 A.c 2.4.3 (overwriting), 2.5.1 (interrupts), 2.5.2 (counters), 3.2.23-3.2.33 (registers); DDI0601
 ERR<n>PFGCTL (what an injected error writes). Each RAS node here owns one record. Leaves out: proxies, continuation
-records, timestamps, IMPLEMENTATION DEFINED MISC1-3, controls of reads and writes apart (FR fields with value 3).
+records, timestamps, IMPLEMENTATION DEFINED MISC1-3.
 """
 
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from nodes.hardware.interrupts import asserted, is_on
 from nodes.hardware.overwrite import TABLES
-from nodes.hardware.ras_nodes import Lines, RasNodeModel
+from nodes.hardware.ras_nodes import RasNodeModel
 from nodes.ledger import Account
 from nodes.spec.err import (
     CE,
+    CI,
     DE,
     OF,
     UE,
@@ -33,7 +35,7 @@ from nodes.spec.err import (
 from nodes.spec.severity import UET_OF, ErrorState
 
 AV, MV, ER, PN = ErrStatus.AV.mask, ErrStatus.MV.mask, ErrStatus.ER.mask, ErrStatus.PN.mask
-CI, UET = ErrStatus.CI.mask, ErrStatus.UET.mask
+UET = ErrStatus.UET.mask
 _SYNDROME: Final = ER | PN | UET | ErrStatus.IERR.mask | ErrStatus.SERR.mask
 NON_SECURE: Final = ErrAddr.NS.mask
 
@@ -61,6 +63,7 @@ class DetectedError(NamedTuple):
     critical: bool = False
     corrected: CorrectedError = CorrectedError.UNSPECIFIED  # of a corrected error
     responded: bool = False  # an in-band error response is given, when CTLR.UE allows
+    write: bool = False  # met by a write, which may have controls of its own
     ierr: int = 0
 
 
@@ -75,6 +78,11 @@ _STATUS_OF_STATE: Final = (
 )  # index: ErrorState; V and type bits
 _UNCORRECTED: Final = ErrorState.UEO  # this state and all above are uncorrected and not deferred
 _SET_BY_PFGCTL: Final = ((OF, ErrPfgctl.OF.mask), (MV, ErrPfgctl.MV.mask))
+_TYPE_BITS: Final = UE | DE | CE
+_COUNTED: Final = DE | CE
+_READS_SHIFT: Final = 32
+_NOT_IN_STATE: Final = (0, UE | DE, UE, 0, 0, 0, 0)  # index: ErrorState; type bits that overwriting clears
+_FLAG_OF_STATE: Final = (0, CE, DE, UE, UE, UE, UE)  # index: ErrorState
 _TYPES: Final = (  # type bits of PFGCTL
     (ErrorState.UC, ErrPfgctl.UC.mask),
     (ErrorState.UEU, ErrPfgctl.UEU.mask),
@@ -96,6 +104,7 @@ class ErrorRecord:
         "carried",
         "countdowns",
         "ctlr",
+        "met",
         "misc0",
         "model",
         "pfgcdn",
@@ -109,6 +118,7 @@ class ErrorRecord:
         self.ctlr = model.ctlr
         self.status = 0
         self.addr = 0
+        self.met = 0  # type bits of STATUS whose errors writes met; 32 bits higher, those that reads met
         self.misc0 = misc0  # firmware preloads the counter
         self.pfgctl = 0
         self.pfgcdn = 0
@@ -148,7 +158,14 @@ class ErrorRecord:
         if counted:
             status |= MV
         self.status = status | OF if overflow else status
+        if self.model.halves:
+            self._note_access(state, write=error.write)
         return overwrite
+
+    def _note_access(self, state: ErrorState, *, write: bool) -> None:
+        """Keep which types of errors reads and writes met: their interrupts are controlled apart."""
+        flag = _FLAG_OF_STATE[state]
+        self.met |= flag if write else flag << _READS_SHIFT
 
     def _counts_deferred(self, record_format: RecordFormat) -> bool:
         """Whether the counter counts deferred errors too: where they have an interrupt control of their own."""
@@ -168,22 +185,33 @@ class ErrorRecord:
 
     def _overwritten(self, status: int, state: ErrorState, error: DetectedError) -> int:
         status = (
-            status & ~_SYNDROME & ~AV | _STATUS_OF_STATE[state] | error.serr | error.ierr << ErrStatus.IERR.lsb
+            status & ~(_SYNDROME | AV | _NOT_IN_STATE[state])
+            | _STATUS_OF_STATE[state]
+            | error.serr
+            | error.ierr << ErrStatus.IERR.lsb
         )
         if state is ErrorState.CE:
             status = status & ~CE | error.corrected << ErrStatus.CE.lsb
         if error.poison and state is not ErrorState.CE:
             status |= PN
-        if self.responds(state) and error.responded:
+        if error.responded and self.responds(state, write=error.write):
             status |= ER
         if error.address is not None:
             self.addr = error.address & ErrAddr.PADDR.mask | NON_SECURE
             status |= AV
         return status
 
-    def responds(self, state: ErrorState) -> bool:
+    def responds(self, state: ErrorState, *, write: bool = False) -> bool:
         """Whether this RAS node answers in-band (with an external abort) to an error of this state."""
-        return state >= _UNCORRECTED and _on(self.model.fr, ErrFr.UE.lsb, self.ctlr & ErrCtlr.UE.mask)
+        ctlr = self._controls_of_writes() if write else self.ctlr
+        return state >= _UNCORRECTED and is_on(self.model.fr, ErrFr.UE.lsb, ctlr & ErrCtlr.UE.mask)
+
+    def _controls_of_writes(self) -> int:
+        """ERR<n>CTLR with each control for writes in the place of its twin for reads."""
+        ctlr = self.ctlr
+        for reads, writes in self.model.halves:
+            ctlr = ctlr | reads if self.ctlr & writes else ctlr & ~reads
+        return ctlr
 
     def _count(self, error: DetectedError) -> bool:
         """Count one corrected (or deferred) error; True when the counter wrapped.
@@ -209,30 +237,21 @@ class ErrorRecord:
         status = self.status
         if not status & V:
             return 0
-        fr, ctlr = self.model.fr, self.ctlr
-        asserted = 0
-        if _exists(fr, ErrFr.FI.lsb) and self._fault_handling(status, fr, ctlr):
-            asserted |= Lines.FHI
-        if _exists(fr, ErrFr.UI.lsb):  # DUI and CRI need it
-            if status & UE and _on(fr, ErrFr.UI.lsb, ctlr & ErrCtlr.UI.mask):
-                asserted |= Lines.ERI
-            if status & DE and _exists(fr, ErrFr.DUI.lsb) and ctlr & ErrCtlr.DUI.mask:
-                asserted |= Lines.ERI
-            if status & CI and _on(fr, ErrFr.CI.lsb, ctlr & ErrCtlr.CI.mask):
-                asserted |= Lines.CRI
-        return asserted
+        event = self.corrected_event(status)
+        if not self.model.halves:
+            return asserted(status, self.model.fr, self.ctlr, event=event)
+        return self._lines_of_reads(status, event=event) | self._lines_of_writes(status, event=event)
 
-    def _fault_handling(self, status: int, fr: int, ctlr: int) -> bool:
-        on_uncorrected = _on(fr, ErrFr.FI.lsb, ctlr & ErrCtlr.FI.mask)
-        on_deferred = on_uncorrected
-        if _exists(fr, ErrFr.DFI.lsb):
-            on_deferred = bool(ctlr & ErrCtlr.DFI.mask) != on_uncorrected
-        on_corrected = on_deferred
-        if _exists(fr, ErrFr.CFI.lsb):
-            on_corrected = bool(ctlr & ErrCtlr.CFI.mask)
-        if status & UE and on_uncorrected or status & DE and on_deferred:
-            return True
-        return on_corrected and self.corrected_event(status)
+    def _lines_of_reads(self, status: int, *, event: bool) -> int:
+        """What reads met, and what nobody told apart."""
+        types = status & _TYPE_BITS & ~(self.met & ~(self.met >> _READS_SHIFT))
+        event = event and (bool(types & _COUNTED) or not status & _COUNTED)
+        return asserted(status & ~_TYPE_BITS | types, self.model.fr, self.ctlr, event=event)
+
+    def _lines_of_writes(self, status: int, *, event: bool) -> int:
+        types = status & _TYPE_BITS & self.met
+        ctlr = self._controls_of_writes()
+        return asserted(status & ~_TYPE_BITS | types, self.model.fr, ctlr, event=event and bool(types & _COUNTED))
 
     def corrected_event(self, status: int) -> bool:
         """Level of the corrected error event: the counters' overflow, or CE where each CE is an event."""
@@ -245,6 +264,8 @@ class ErrorRecord:
         self.status = status_written(
             self.status, value, record_format, codes_writable=bool(PFGF & ErrPfgf.SYN.mask)
         )
+        standing = self.status & _TYPE_BITS
+        self.met &= standing | standing << _READS_SHIFT
         return not self.status & V
 
     def read(self, register: RecordRegister) -> int:
@@ -328,12 +349,14 @@ class ErrorRecord:
         )
 
     def record_injected(self, error: DetectedError, record_format: RecordFormat) -> bool:
-        """Record an injected error: OF and MV are what PFGCTL says, and so is ER; ADDR is what software wrote."""
+        """Record an injected error: OF, MV, CI and ER are what PFGCTL says; ADDR is what software wrote."""
         addr = self.addr
         stands = self.record(error, record_format)
         self.addr = addr
         for flag, control in _SET_BY_PFGCTL:
             self.status = self.status | flag if self.pfgctl & control else self.status & ~flag
+        if record_format is RecordFormat.V1P1 and not error.critical:
+            self.status &= ~CI
         if stands and error.responded and error.state >= ErrorState.DE:
             self.status |= ER
         return stands
@@ -352,15 +375,4 @@ class ErrorRecord:
         self.ctlr = self.model.ctlr
         self.asserted = self.pfgctl = self.pfgcdn = 0
         if cold:
-            self.status = self.addr = self.misc0 = 0
-
-
-def _exists(fr: int, lsb: int) -> bool:
-    """Whether a two-bit feature of FR is there at all."""
-    return bool(fr >> lsb & 3)
-
-
-def _on(fr: int, lsb: int, control: int) -> bool:
-    """A feature that is always on (1), controlled (2 and 3) or not there (0)."""
-    feature = fr >> lsb & 3
-    return feature == 1 or feature >= 2 and bool(control)
+            self.status = self.addr = self.misc0 = self.met = 0

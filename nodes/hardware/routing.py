@@ -3,15 +3,23 @@
 ``TARGETS`` is the table of the document; ``route_serror`` adds masking. A target below the current level means
 that the SError stays pending, whatever PSTATE.A says.
 
-Sources: DDI0487 J1.3.2.6 AArch64.PhysicalSErrorTarget, J1.3.2.2 EffectiveHCR_AMO; AArch64.DataAbort; D24.9.1
-(accesses to DISR_EL1); checked against Sail v8_base.sail v9.4 and QEMU target/arm/helper.c, cpu-irq.c. Leaves out:
-FEAT_DoubleFault2, vector offsets (SCR_EL3.EASE), AArch32.
+Sources: DDI0487 D1.3.1 (vectors), J1.3.2.6 AArch64.PhysicalSErrorTarget, J1.3.2.2 EffectiveHCR_AMO;
+AArch64.DataAbort; D24.9.1 (accesses to DISR_EL1); checked against Sail v8_base.sail v9.4 and QEMU
+target/arm/helper.c, cpu-irq.c. Leaves out: FEAT_DoubleFault2, AArch32.
 """
 
 from enum import Enum
 from typing import Final
 
-from nodes.spec.aarch64 import HcrEl2, ScrEl3
+from nodes.spec.aarch64 import (
+    VECTOR_CURRENT_SP0,
+    VECTOR_CURRENT_SPX,
+    VECTOR_LOWER_A64,
+    VECTOR_SERROR,
+    VECTOR_SYNC,
+    HcrEl2,
+    ScrEl3,
+)
 from nodes.spec.syndrome import DISR_A, ISS_MASK
 
 PENDING: Final = -1  # not taken
@@ -26,7 +34,7 @@ TARGETS: Final[dict[tuple[int, int], tuple[int, int, int, int]]] = {
     (1, 1): (EL3, EL3, EL3, EL3),
 }
 
-_EA, _NMEA = ScrEl3.EA.mask, ScrEl3.NMEA.mask
+_EA, _NMEA, _EASE = ScrEl3.EA.mask, ScrEl3.NMEA.mask, ScrEl3.EASE.mask
 _AMO, _TGE, _E2H = HcrEl2.AMO.mask, HcrEl2.TGE.mask, HcrEl2.E2H.mask
 _TEA, _VSE = HcrEl2.TEA.mask, HcrEl2.VSE.mask
 
@@ -79,6 +87,17 @@ def route_sea(scr: int, hcr: int, el: int, *, stage_2: bool = False) -> int:
     if el == EL2 or hcr & (_TGE | _TEA) or stage_2:
         return EL2
     return EL1
+
+
+def vector_offset(scr: int, el: int, target: int, *, serror: bool, sp0: bool = False) -> int:
+    """Offset from VBAR_ELx of the target where an SError, or an abort, enters; ``sp0``: EL``el`` ran on SP_EL0.
+
+    With SCR_EL3.EASE an abort that is taken to EL3 enters where SErrors do.
+    """
+    base = VECTOR_LOWER_A64
+    if el == target:
+        base = VECTOR_CURRENT_SP0 if sp0 else VECTOR_CURRENT_SPX
+    return base + (VECTOR_SERROR if serror or (target == EL3 and scr & _EASE) else VECTOR_SYNC)
 
 
 def _virtual_serror_pending(hcr: int, el: int) -> bool:

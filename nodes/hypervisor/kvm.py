@@ -110,7 +110,12 @@ class Kvm:
             self.pend(vcpu, vsesr)
 
     def pend(self, vcpu: Vcpu, vsesr: int) -> None:
-        """Pend a virtual SError: one bit, so a second one overwrites the syndrome of the first."""
+        """Pend a virtual SError and enter the guest."""
+        self._pend(vcpu, vsesr)
+        self.enter(vcpu)
+
+    def _pend(self, vcpu: Vcpu, vsesr: int) -> None:
+        """One bit, so a second one overwrites the syndrome of the first."""
         self.ledger.inject()
         overwritten = NONE_PENDING
         if vcpu.vse:
@@ -119,7 +124,6 @@ class Kvm:
         vcpu.vse, vcpu.vsesr, vcpu.carried = True, vsesr & ISS_MASK, 1
         self.ledger.move(1, Account.IN_FLIGHT, Account.PENDING)
         self.ask.publish(VirtualSErrorPended, vcpu.guest, vcpu.vsesr, vcpu.hcr(), overwritten)
-        self.enter(vcpu)
 
     def enter(self, vcpu: Vcpu) -> None:
         """Enter the guest: it takes the pending virtual SError if it may. HCR_EL2.VSE is cleared by that."""
@@ -146,20 +150,25 @@ class Kvm:
     ) -> int:
         """KVM_SET_VCPU_EVENTS: 0 or -EINVAL. A pending SError cannot be cancelled.
 
-        Older kernels apply the SError first. Newer ones commit the abort first, so that -EINVAL can follow an
-        abort that was injected already, and a good SError meets the mask of the exception just taken.
+        Newer kernels commit the abort first, so that -EINVAL can follow one that was injected already. In all of
+        them a guest that gets both enters at its abort vector, with SErrors masked: the SError is pended, and is
+        taken when the guest unmasks.
         """
         if padding:
             return self._refuse(vcpu, serror_esr)
-        first = abort and self.behaviour.abort_before_serror
-        if first:
+        refused = pending and has_esr and serror_esr & ~ISS_MASK
+        if abort and refused and self.behaviour.abort_before_serror:
             self._abort(vcpu)
-        if pending and has_esr and serror_esr & ~ISS_MASK:
+        if refused:
             return self._refuse(vcpu, serror_esr)
-        if pending:
-            pend = self.pend if first else self.inject_serror
-            pend(vcpu, serror_esr if has_esr else VSESR_WITHOUT_ESR)
-        if abort and not first:
+        vsesr = serror_esr if has_esr else VSESR_WITHOUT_ESR
+        if abort and pending:
+            self._pend(vcpu, vsesr)
+            self._abort(vcpu)
+            self.enter(vcpu)
+        elif pending:
+            self.inject_serror(vcpu, vsesr)
+        elif abort:
             self._abort(vcpu)
         return 0
 

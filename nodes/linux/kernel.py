@@ -4,7 +4,8 @@ A kernel asks its machine for time, tasks and work through ``Neighbours``; nodes
 nodes.guest.kernel bind it. Its reader and its memory_failure exist once they are needed.
 
 Sources: Linux drivers/acpi/apei/ghes.c ghes_do_proc(), ghes_kick_task_work(); arch/arm64/kernel/acpi.c
-apei_claim_sea(); arch/arm64/mm/fault.c do_sea() of 6.1.192 and 6.12.117; the task work of 6.19.
+apei_claim_sea(); arch/arm64/mm/fault.c do_sea(); kernel/signal.c __send_signal_locked(), legacy_queue() of
+6.1.192 and 6.12.117; ghes_do_memory_failure() and kernel/task_work.c task_work_run() of 6.19.
 """
 
 from collections.abc import Iterable
@@ -90,7 +91,18 @@ class Neighbours(Protocol):
 class LinuxKernel:
     """One running kernel, as far as errors concern it."""
 
-    __slots__ = ("_failure", "_reader", "ask", "config", "current", "guest", "ledger", "task_work")
+    __slots__ = (
+        "_failure",
+        "_reader",
+        "ask",
+        "config",
+        "current",
+        "guest",
+        "ledger",
+        "sigbus_pending",
+        "stopped",
+        "task_work",
+    )
 
     def __init__(self, ask: Neighbours, ledger: Ledger, config: KernelConfig, *, guest: int = NO_GUEST) -> None:
         self.ask = ask
@@ -101,6 +113,8 @@ class LinuxKernel:
         # What that task does before it goes on: addresses to fail, with the occurrences behind them; empty: only
         # memory_failure's queue; None: nothing.
         self.task_work: list[tuple[int, int]] | None = None
+        self.sigbus_pending = False  # of that task
+        self.stopped = False  # it panicked, or hangs
         self._reader: GhesReader | None = None
         self._failure: MemoryFailure | None = None
 
@@ -156,7 +170,7 @@ class LinuxKernel:
         if queued and self.task_work is None:
             self.task_work = []
         if synchronous and not queued:
-            self.ask.force_signal(None, self.current)  # "synchronous unrecoverable error (SIGBUS)"
+            self.force_sigbus(self.current)  # "synchronous unrecoverable error (SIGBUS)"
 
     def _want_failure(self, want: PageFailure, carried: int) -> tuple[bool, int]:
         """Queue one page; returns whether it was queued, and what is still carried."""
@@ -176,19 +190,26 @@ class LinuxKernel:
 
     def hang(self) -> None:
         """The kernel never comes back from a block; the lock that it holds stops every other source."""
+        self.stopped = True
         self.ask.kernel_hung()
 
     def panic(self, reason: str) -> None:
         """The kernel stops."""
+        self.stopped = True
         self.ask.publish(KernelPanicked, self.level, reason, self.guest)
         self.ask.kernel_down()
 
     def claim_sea(self, sources: Iterable[ErrorSource], task: Task | None, *, irqs_enabled: bool = True) -> int:
-        """apei_claim_sea(): 0 when one of the SEA sources had a record; it is processed at once."""
+        """apei_claim_sea(): 0 when one of the SEA sources had a record; it is processed at once.
+
+        A kernel that stopped at one source does nothing more, not even with what it had queued before.
+        """
         claimed = -ENOENT
         for source in sources:
             if self.reader.nmi(source) == 0:
                 claimed = 0
+            if self.stopped:
+                return claimed
         if claimed:
             return claimed
         if not irqs_enabled:
@@ -202,17 +223,30 @@ class LinuxKernel:
         """Before the interrupted task goes on: task work, which kills it where nothing else helps.
 
         Where the last section of a record queued nothing, the queue is left to the worker, and the task that met
-        the error is not the one it runs in.
+        the error is not the one it runs in. What was added last runs first; a kernel that has task work of its own
+        for each address leaves the queue to the worker in any case.
         """
         work, self.task_work = self.task_work, None
-        if work is None:
-            return
-        for address, carried in work:
+        for address, carried in reversed(work or ()):
             error = self.failure.fail(address, Flag.ACTION_REQUIRED, carried, task)
             if error not in (0, -EHWPOISON):
-                self.ask.force_signal(None, task)
-        if self._failure is not None:
+                self.force_sigbus(task)
+        if work is not None and self._failure is not None and not self.behaviour.failure_in_task_work:
             self._failure.work(task)
+        self.sigbus_pending = False
+
+    def force_sigbus(self, task: Task, page: Page | None = None, address: int = 0) -> None:
+        """The running task gets SIGBUS for a page, or without an address.
+
+        Until it goes on the signal is pending, and Linux keeps one of a kind: a further one is dropped.
+        """
+        if self.sigbus_pending:
+            return
+        self.sigbus_pending = True
+        if page is None:
+            self.ask.force_signal(None, task)
+        else:
+            self.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
 
     def failure_work(self) -> None:
         """memory_failure's worker."""
@@ -239,7 +273,10 @@ class LinuxKernel:
         """
         receiver = Receiver.VMM if page.kind is PageKind.GUEST else Receiver.APPLICATION
         subject = page.owner if receiver is Receiver.VMM else self.guest
-        where, size = user_address(page, address), address_lsb(page)
+        size = address_lsb(page)
+        if page.kind is PageKind.HUGE and self.behaviour.huge_by_head and not touched:
+            address &= -1 << size
+        where = user_address(page, address)
         if touched and receiver is Receiver.APPLICATION:
             where |= address & PAGE_SIZE - 1
         self.ask.publish(SignalSent, self.level, receiver, Signal.SIGBUS, code, where, size, subject)
@@ -260,7 +297,16 @@ class LinuxKernel:
         self.panic(SERROR_PANIC)
         return False
 
+    def made(self) -> tuple[GhesReader | None, MemoryFailure | None]:
+        """Its reader and its memory_failure; None for one that was not needed yet."""
+        return self._reader, self._failure
+
+    def release(self) -> None:
+        """It runs no more: let go of its parts, which hold on to it."""
+        self._reader = self._failure = None
+
     def carried(self) -> int:
         """Occurrences inside this kernel; for the accounting check."""
-        parts = (self._reader, self._failure)
-        return sum(part.carried() for part in parts if part is not None) + sum(c for _, c in self.task_work or ())
+        return sum(part.carried() for part in self.made() if part is not None) + sum(
+            c for _, c in self.task_work or ()
+        )

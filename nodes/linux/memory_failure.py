@@ -1,7 +1,8 @@
 """Linux's memory_failure: take a page away, and tell the tasks that use it.
 
 Sources: Linux mm/memory-failure.c (memory_failure(), memory_failure_queue(), hwpoison_user_mappings(),
-kill_procs(), kill_accessing_process(), me_huge_page(), soft_offline_page()) of 6.1.192 and 6.12.117.
+action_result(), collect_procs(), kill_procs(), kill_accessing_process(), check_hwpoisoned_entry(), me_huge_page(),
+soft_offline_page()) of 6.1.192 and 6.12.117.
 """
 
 from enum import IntEnum
@@ -67,6 +68,14 @@ class ActionResult(IntEnum):
     RECOVERED = 3
 
 
+def result_line(pfn: int, page_type: PageType, result: ActionResult) -> str:
+    """What action_result() prints; an address outside memory has no action, and a line of its own."""
+    said = PAGE_TYPE_TEXT[page_type]
+    if page_type is not PageType.OUTSIDE:
+        said = f"recovery action for {said}: {result.name.capitalize()}"
+    return f"Memory failure: {pfn:#x}: {said}"
+
+
 class Action(NamedTuple):
     """What happens to a page of one kind."""
 
@@ -94,7 +103,8 @@ class Task(NamedTuple):
     owner: int  # guest whose vCPU thread it is; -1: an ordinary task
 
 
-_NO_FRAMES: Final[frozenset[int]] = frozenset()
+_NO_FRAMES: Final[dict[int, bool]] = {}  # shared, never changed in place
+_HUGE_PAGES: Final = 1 << HUGE_SHIFT - PAGE_SHIFT  # of 4 KiB in a huge one
 _MAPPED_BY_TASKS: Final = frozenset(
     (PageKind.APPLICATION, PageKind.HUGE, PageKind.PINNED, PageKind.PAGE_CACHE_DIRTY)
 )  # a clean page was dropped, and a task that wants it reads the file again
@@ -103,17 +113,17 @@ _MAPPED_BY_TASKS: Final = frozenset(
 class MemoryFailure:
     """memory_failure of one kernel."""
 
-    __slots__ = ("fifo", "huge_lost", "kernel", "poisoned")
+    __slots__ = ("dissolved", "fifo", "kernel", "poisoned")
 
     def __init__(self, kernel: "LinuxKernel") -> None:
         self.kernel = kernel
         self.fifo: tuple[tuple[int, Flag, int], ...] = ()  # address, flags, occurrences carried
         self.poisoned: dict[int, bool] = {}  # pfn -> whether tasks lost the page
-        self.huge_lost = _NO_FRAMES  # huge pages that tasks lost as a whole: address >> HUGE_SHIFT
+        self.dissolved = _NO_FRAMES  # huge pages, by address >> HUGE_SHIFT -> whether tasks lost it as a whole
 
     def lost(self, address: int) -> bool:
         """Whether tasks lost the page behind an address: whoever touches it gets SIGBUS."""
-        return self.poisoned.get(address >> PAGE_SHIFT, False) or address >> HUGE_SHIFT in self.huge_lost
+        return self.poisoned.get(address >> PAGE_SHIFT, False) or self.dissolved.get(address >> HUGE_SHIFT, False)
 
     def queue(self, address: int, flags: Flag, carried: int) -> bool:
         """memory_failure_queue(): False when the queue is full; the page is then never handled."""
@@ -150,7 +160,7 @@ class MemoryFailure:
         action = self._action(page, address)
         self.poisoned[pfn] = action.unmaps
         if page.kind is PageKind.HUGE:
-            self.huge_lost |= {address >> HUGE_SHIFT}
+            self._dissolve(address, lost=True)
         if action.kills:
             self._kill(page, address, flags, current)
         page_type = action.page_type
@@ -162,16 +172,31 @@ class MemoryFailure:
         return 0 if action.result >= ActionResult.DELAYED else -EBUSY
 
     def _action(self, page: Page, address: int) -> Action:
-        """A huge page that was lost has been dissolved: its other pages are free ones."""
-        return ACTIONS[PageKind.FREE if address >> HUGE_SHIFT in self.huge_lost else page.kind]
+        """A huge page that was lost or moved has been dissolved: its other pages are free ones."""
+        return ACTIONS[PageKind.FREE if address >> HUGE_SHIFT in self.dissolved else page.kind]
+
+    def _dissolve(self, address: int, *, lost: bool) -> None:
+        self.dissolved = {address >> HUGE_SHIFT: lost, **self.dissolved}
 
     def _again(self, page: Page, address: int, flags: Flag, current: Task | None) -> int:
         """The page is already poisoned: with action required, the task that has it mapped gets its signal."""
-        if flags is Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
-            self.kernel.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
+        if flags is Flag.ACTION_REQUIRED and current is not None and self._finds(page, address, current):
+            self.kernel.force_sigbus(current, page, address)
         if self.kernel.behaviour.acts_on_repoisoned:
             self._result(address >> PAGE_SHIFT, PageType.ALREADY_POISONED, ActionResult.FAILED)
         return -EHWPOISON
+
+    def _finds(self, page: Page, address: int, task: Task) -> bool:
+        """kill_accessing_process(): whether a poisoned page still stands in the tables of a task.
+
+        It does where the task lost it, or where nobody could take it away; not where its contents were moved.
+        """
+        if not _maps(page, task):
+            return False
+        is_huge = page.kind is PageKind.HUGE
+        if is_huge and self.kernel.behaviour.huge_by_head and (address >> PAGE_SHIFT) % _HUGE_PAGES:
+            return False
+        return self.lost(address) or not ACTIONS[page.kind].unmaps
 
     def _kill(self, page: Page, address: int, flags: Flag, current: Task | None) -> None:
         """The running task gets BUS_MCEERR_AR; a VMM asked to be told early and gets BUS_MCEERR_AO.
@@ -179,7 +204,7 @@ class MemoryFailure:
         Any other task hears nothing until it touches the page.
         """
         if flags is Flag.ACTION_REQUIRED and current is not None and _maps(page, current):
-            self.kernel.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AR)
+            self.kernel.force_sigbus(current, page, address)
         elif page.kind is PageKind.GUEST:
             self.kernel.ask.sigbus(page, address, SignalCode.BUS_MCEERR_AO)
 
@@ -196,6 +221,8 @@ class MemoryFailure:
             self._result(pfn, action.page_type, ActionResult.FAILED, soft=1)
             return
         self.poisoned[pfn] = False
+        if page.kind is PageKind.HUGE:
+            self._dissolve(address, lost=False)
         kernel.ask.page_taken(pfn << PAGE_SHIFT, 1 << PAGE_SHIFT)
         self._result(pfn, action.page_type, ActionResult.RECOVERED, soft=1)
 

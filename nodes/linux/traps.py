@@ -5,7 +5,8 @@ nodes.guest.kernel. KVM asks the same classifier about a guest's physical SError
 
 Sources: Linux arch/arm64/include/asm/traps.h arm64_is_ras_serror(), arm64_ras_serror_get_severity();
 arch/arm64/kernel/traps.c arm64_is_fatal_ras_serror(), do_serror(), die(), arm64_force_sig_fault();
-arch/arm64/mm/fault.c do_sea(), fault_info[]. The same in 6.1, 6.12 and 6.19.
+arch/arm64/mm/fault.c do_sea(), fault_info[]. The same in 6.1, 6.12 and 6.19, but for a walk at level -1: 6.1 does
+not know it (do_bad(), "unknown 19" and "unknown 27"), with the same signal for a task.
 """
 
 from enum import Enum

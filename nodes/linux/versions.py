@@ -20,6 +20,7 @@ class Behaviour(NamedTuple):
     checks_arm_length: bool  # error information of an ARM section must fit the section
     names_get_hwpoison: bool  # an unhandlable page is "get hwpoison page"; before, "unknown page"
     acts_on_repoisoned: bool  # a page that was already poisoned gets an action result ("already poisoned page")
+    huge_by_head: bool  # a signal for a huge page names its first 4 KiB, and only by them is it found again
     serror_into_unmasked_guest: bool  # KVM takes the virtual SError for the guest, with IL=0 in ESR_EL1
     abort_before_serror: bool  # KVM_SET_VCPU_EVENTS applies the abort before it checks the SError
 
@@ -32,6 +33,7 @@ BEHAVIOUR: Final[dict[Kernel, Behaviour]] = {
         checks_arm_length=False,
         names_get_hwpoison=False,
         acts_on_repoisoned=False,
+        huge_by_head=True,
         serror_into_unmasked_guest=False,
         abort_before_serror=False,
     ),
@@ -42,6 +44,7 @@ BEHAVIOUR: Final[dict[Kernel, Behaviour]] = {
         checks_arm_length=True,
         names_get_hwpoison=True,
         acts_on_repoisoned=True,
+        huge_by_head=False,
         serror_into_unmasked_guest=False,
         abort_before_serror=False,
     ),
@@ -52,6 +55,7 @@ BEHAVIOUR: Final[dict[Kernel, Behaviour]] = {
         checks_arm_length=True,
         names_get_hwpoison=True,
         acts_on_repoisoned=True,
+        huge_by_head=False,
         serror_into_unmasked_guest=True,
         abort_before_serror=True,
     ),

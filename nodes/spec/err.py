@@ -325,7 +325,7 @@ INJECTION_OFFSETS: Final = {"PFGF": 0x800, "PFGCTL": 0x808, "PFGCDN": 0x810}  # 
 GROUP_STATUS: Final = 0xE00  # ERRGSR<m> at 0xE00 + 8 * m; bit n shows ERR<n>STATUS.V
 
 AV, V, UE, OF, DE = (ErrStatus.AV.mask, ErrStatus.V.mask, ErrStatus.UE.mask, ErrStatus.OF.mask, ErrStatus.DE.mask)
-CE = ErrStatus.CE.mask
+CE, CI = ErrStatus.CE.mask, ErrStatus.CI.mask
 _CODES: Final = ErrStatus.IERR.mask | ErrStatus.SERR.mask
 _KEPT_WITH_INVALID: Final = UE | OF | CE | DE | ErrStatus.UET.mask | ErrStatus.CI.mask  # WI while V is 0
 _ALL_OR_NOTHING: Final = V | UE | OF | CE | DE  # v1p1: one of them left standing voids the write

@@ -69,6 +69,8 @@ def _change_policy(machine: Machine, command: c.ChangePolicy) -> None:
 
 
 def _write_register(machine: Machine, command: c.WriteErrorRegister) -> None:
+    if machine.down:
+        return
     machine.publish(RegisterWritten, command.ras_node, command.register, command.value)
     machine.board.write(command.ras_node, RecordRegister(command.register), command.value)
 

@@ -10,7 +10,7 @@ from nodes.hardware.pe import NOTHING
 from nodes.hardware.routing import EL1, EL2, EL3
 from nodes.ledger import Account
 from nodes.linux.traps import is_sea
-from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass
+from nodes.spec.aarch64 import ABORT_CLASSES, LOWER_ABORT_CLASSES, ExceptionClass
 from nodes.spec.hest import NotificationType
 from nodes.spec.status_block import HEAD_SIZE, block_length
 from nodes.spec.syndrome import ISS_MASK, abort_esr, disr_to_esr, exception_class
@@ -75,9 +75,13 @@ def pend_serror(machine: Machine, esr: int, guest: int, el: int, pe: int, target
 
 
 def _take_to_el2(machine: Machine, esr: int, guest: int, el: int, pe: int) -> None:
+    """Of the host's own aborts the exception class says where they come from."""
+    abort = exception_class(esr) in ABORT_CLASSES
+    if abort and guest == NO_GUEST:
+        el = int(exception_class(esr) not in LOWER_ABORT_CLASSES)
     from_el = min(el, EL1) if guest != NO_GUEST or not el else EL2
     machine.guests.runs(guest, el)
-    if exception_class(esr) in ABORT_CLASSES:
+    if abort:
         machine.publish(SeaTaken, pe, from_el, EL2, esr, 0, guest)
         machine.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
         machine.sea_at_el2(guest, from_el, esr)
@@ -87,17 +91,32 @@ def _take_to_el2(machine: Machine, esr: int, guest: int, el: int, pe: int) -> No
 
 
 def barrier(machine: Machine, guest: int, pe: int) -> None:
-    """ESB: of a guest, or of the host on a PE. KVM and the kernel read DISR_EL1 after it and judge it."""
+    """ESB: of a guest, or of the host on a PE. KVM and the kernel read DISR_EL1 after it and judge it.
+
+    While EL3 has the PE, no lower level executes anything there.
+    """
+    state = machine.board.pe_of(pe)
+    if state.el == EL3:
+        return
     if guest != NO_GUEST:
-        if machine.guests.alive(guest):
-            owner = machine.guests.guest_of(guest)
-            carried = machine.guests.kvm.barrier(owner.vcpu)
-            if carried:
-                owner.kernel.serror_deferred(carried)
+        _guest_barrier(machine, guest, pe)
         return
     taken = machine.board.pes.barrier(pe)
     if taken is not None:
-        state = machine.board.pe_of(pe)
         disr, state.disr = state.read_disr(), 0
         node = taken.nodes[-1] if taken.nodes else NOTHING
         machine.serror_at_el2(state.guest, disr_to_esr(disr), node, taken.carried)
+
+
+def _guest_barrier(machine: Machine, guest: int, pe: int) -> None:
+    """Physical errors are synchronised first, and no guest masks those; then its virtual SError is deferred."""
+    if not machine.guests.alive(guest):
+        return
+    owner = machine.guests.guest_of(guest)
+    state = machine.board.pe_of(pe)
+    if state.arriving:
+        state.run(guest, owner.vcpu.el)
+        machine.board.pes.synchronise(pe)
+    carried = machine.guests.kvm.barrier(owner.vcpu)
+    if carried:
+        owner.kernel.serror_deferred(carried)

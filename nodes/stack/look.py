@@ -14,6 +14,7 @@ from nodes.hardware.record import RecordRegister
 from nodes.hypervisor.kvm import Vcpu
 from nodes.ledger import ledger_json
 from nodes.linux.kernel import LinuxKernel
+from nodes.spec.aarch64 import IsrEl1
 from nodes.stack.guests import Guest
 from nodes.stack.machine import Machine
 
@@ -35,7 +36,7 @@ def state_of(machine: Machine) -> Json:
         "pes": {str(number): _pe(pe) for number, pe in sorted(board.pes.touched.items())},
         "sdei": {
             "masked": machine.monitor.sdei.masked,
-            "running": list(machine.monitor.sdei.running),
+            "running": {str(pe): list(events) for pe, events in sorted(machine.monitor.sdei.running.items())},
             "handlers": {str(event): machine.monitor.sdei.state(event) for event in sorted(PLATFORM_EVENTS)},
         },
         "sources": _sources(machine.sources),
@@ -50,9 +51,11 @@ def _pe(pe: Pe) -> Json:
         "el": pe.el,
         "guest": None if pe.guest < 0 else pe.guest,
         "masked": pe.masked,
+        "sdei_masked": pe.sdei_masked,
         "SCR_EL3": hex(pe.scr),
         "HCR_EL2": hex(pe.hcr),
         **{f"SCTLR_EL{level}": hex(value) for level, value in enumerate(pe.sctlr) if level},
+        "ISR_EL1": hex(0 if pe.pending == NOTHING else IsrEl1.A.mask),
         "DISR_EL1": hex(pe.disr),
         "pending": None if pe.pending == NOTHING else hex(pe.pending),
     }
@@ -109,6 +112,7 @@ def _vcpu(vcpu: Vcpu) -> Json:
         "el": vcpu.el,
         "masked": vcpu.masked,
         "HCR_EL2": hex(vcpu.hcr()),
+        "ISR_EL1": hex(IsrEl1.A.mask if vcpu.vse else 0),  # as the guest reads it: HCR_EL2.AMO is 1
         "VSESR_EL2": hex(vcpu.vsesr),
         "VDISR_EL2": hex(vcpu.vdisr),
         "pending": vcpu.vse,

@@ -62,6 +62,7 @@ class Machine:
         "epoch_ns",
         "falls",
         "guests",
+        "home",
         "index",
         "kernel",
         "ledger",
@@ -70,6 +71,7 @@ class Machine:
         "now",
         "platform",
         "polling",
+        "resets",
         "sequence",
         "sources",
         "tasks",
@@ -79,6 +81,7 @@ class Machine:
     def __init__(self, name: str, index: int, platform: Platform, world: World, *, epoch_ns: int = 0) -> None:
         self.name = name
         self.index = index  # place among the hosts: the order of timers that are due at one time
+        self.home = platform  # as the roster has it; the platform of now differs once the switches were changed
         self.world = world
         self.epoch_ns = epoch_ns  # real time of virtual time 0, ns since 1970
         self.now = 0  # virtual time, ns
@@ -88,6 +91,7 @@ class Machine:
         self.polling: tuple[int, ...] = ()  # source ids whose poll timer is armed
         self.down = False  # nothing runs above the hardware and EL3
         self.falls = 0  # how often it went down
+        self.resets = 0  # how often it was reset: what firmware began before does not come back
         self.guests = Guests(self, platform)
         self.board = Board(self, self.ledger, platform.setup)
         self.set_platform(platform)
@@ -96,7 +100,7 @@ class Machine:
     def set_platform(self, platform: Platform) -> None:
         """Shape and switches: firmware and the host's kernel are set up anew, the hardware keeps its state."""
         self.platform = platform
-        self.board.setup = platform.setup
+        self.board.set_up(platform.setup)
         self.sources = Sources(platform.source_kinds)
         self.monitor = Monitor(self, self.board, self.ledger, platform.switches, self.sources)
         self.kernel = HostKernel(self, self.board, platform.host_config, self.sources, platform.switches.aest)
@@ -137,7 +141,7 @@ class Machine:
         state = self.board.pe_of(pe)
         if state.el <= EL1:
             self.guests.runs(state.guest, state.el)
-        self.publish(SErrorTaken, pe, state.el, target, esr, state.guest)
+        self.publish(SErrorTaken, pe, state.interrupted(), target, esr, state.guest)
         if target == 3:
             self._end(NOTHING, carried, Account.REPORTED)
             self.monitor.take(pe, esr)
@@ -167,7 +171,7 @@ class Machine:
         if state.el <= EL1:
             self.guests.runs(state.guest, state.el)
         far = self.platform.virtual_address(state.guest, address)
-        self.publish(SeaTaken, pe, state.el, target, esr, far, state.guest)
+        self.publish(SeaTaken, pe, state.interrupted(), target, esr, far, state.guest)
         self.tasks.met_error(state.guest, address, state.el, pe)
         if target == 3:
             self.monitor.take(pe, esr, far)
@@ -203,22 +207,22 @@ class Machine:
 
     def enter_later(self, pe: int, delay_ns: int) -> None:
         """Look at the exception of a PE soon."""
-        self.set_timer(delay_ns, Timer.EL3_ENTERED, pe)
+        self.set_timer(delay_ns, Timer.EL3_ENTERED, pe, self.resets)
 
     def called_later(self, pe: int, delay_ns: int) -> None:
         """The MM partition returns soon."""
-        self.set_timer(delay_ns, Timer.EL3_CALLED, pe)
+        self.set_timer(delay_ns, Timer.EL3_CALLED, pe, self.resets)
 
-    def notify_os(self, source: ErrorSource) -> None:
-        """The operating system's handler runs."""
+    def notify_os(self, source: ErrorSource, pe: int = 0) -> None:
+        """The operating system's handler runs on a PE."""
         self.kernel.notified(source)
         if source.kind.notification is NotificationType.SDEI:
-            self.set_timer(IRQ_WORK_NS, Timer.SDEI_DONE)
+            self.set_timer(IRQ_WORK_NS, Timer.SDEI_DONE, pe, self.resets)
 
-    def sdei_done(self) -> None:
-        """The SDEI handler completes, and what it queued is processed."""
-        if self.monitor.sdei.running:
-            self.monitor.sdei.complete()
+    def sdei_done(self, pe: int) -> None:
+        """The SDEI handler of a PE completes, and what it queued is processed."""
+        if pe in self.monitor.sdei.running:
+            self.monitor.sdei.complete(pe)
         self.kernel.irq_work()
 
     def inject_sea(self, pe: int, entry: Entry) -> None:
@@ -237,7 +241,7 @@ class Machine:
     def poll_later(self, source_id: int) -> None:
         """Look at a polled source at its next interval; the timer is armed only while a block waits."""
         if source_id not in self.polling:
-            self.polling = (*self.polling, source_id)
+            self.polling = tuple(sorted((*self.polling, source_id)))
             self.set_timer(POLL_NS - self.now % POLL_NS, Timer.POLL, source_id)
 
     def poll(self, source_id: int) -> None:
@@ -278,7 +282,7 @@ class Machine:
         self.monitor.sdei.masked = True
         self.tasks.clear()
         self.guests.host_gone(reason)
-        self.set_timer(delay_ns, Timer.HOST_REBOOT, self.falls, hung)
+        self.set_timer(delay_ns, Timer.HOST_REBOOT, self.falls, int(hung))
 
     def reboot(self, fall: int, hung: int) -> None:
         """The panic time or the watchdog is over.
@@ -294,6 +298,7 @@ class Machine:
 
     def reset(self, *, cold: bool, reason: str) -> None:
         """The host is reset and boots: records survive an Error Recovery reset and are told by BERT."""
+        self.resets += 1
         self.publish(HostReset, reason, int(cold))
         self.guests.host_gone("the host was reset")
         self.tasks.clear()
@@ -320,16 +325,17 @@ class Machine:
         self.reset(cold=False, reason="the switches changed")
         lost = self.kernel.carried() + self.monitor.carried() + self.sources.initialise()
         self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
+        self.kernel.retire()
         self.set_platform(platform)
         self.monitor.sdei.boot()
         self.down = False
         self.guests.host_back()
 
 
-_TIMERS: Final[dict[Timer, Callable[..., None]]] = {
-    Timer.EL3_ENTERED: lambda machine, pe, *_: machine.monitor.entered(pe),
-    Timer.EL3_CALLED: lambda machine, pe, *_: machine.monitor.called(pe),
-    Timer.SDEI_DONE: lambda machine, *_: machine.sdei_done(),
+_TIMERS: Final[dict[Timer, Callable[..., object]]] = {
+    Timer.EL3_ENTERED: lambda machine, pe, resets, _: resets == machine.resets and machine.monitor.entered(pe),
+    Timer.EL3_CALLED: lambda machine, pe, resets, _: resets == machine.resets and machine.monitor.called(pe),
+    Timer.SDEI_DONE: lambda machine, pe, resets, _: resets == machine.resets and machine.sdei_done(pe),
     Timer.HOST_FAILURE: lambda machine, *_: machine.kernel.failure_work(),
     Timer.AEST: lambda machine, node, *_: machine.kernel.ras_interrupt(node),
     Timer.POLL: lambda machine, source_id, *_: machine.poll(source_id),

@@ -15,7 +15,7 @@ from nodes.hardware.board import Setup
 from nodes.hardware.dram import DramGeometry
 from nodes.hypervisor.versions import QEMU, QemuBehaviour
 from nodes.linux.kernel import KernelConfig
-from nodes.linux.pages import GUEST_BASE, PAGE_SIZE, MemoryMap, guest_map, host_map, user_address
+from nodes.linux.pages import GUEST_BASE, PAGE_SIZE, MemoryMap, PageKind, guest_map, host_map, user_address
 from nodes.linux.versions import BEHAVIOUR
 from nodes.policy import Handling, RecordLocation, Switches
 from nodes.spec.aarch64 import SCR_FIRMWARE_FIRST, SCR_KERNEL_FIRST
@@ -103,6 +103,12 @@ class Platform:
         size = self.shape.guest_memory_gib << 30
         assert 0 <= ipa - GUEST_BASE < size, f"{ipa:#x} lies outside the guest"
         return self.host_map.start + guest * size + ipa - GUEST_BASE
+
+    def task_page(self, guest: int) -> int:
+        """Physical address of a page that a task of a guest, or of the host (-1), uses."""
+        if guest < 0:
+            return self.host_map.range_of(PageKind.APPLICATION)[0]
+        return self.address_of(guest, self.guest_map.range_of(PageKind.APPLICATION)[0])
 
     def hardware_errors(self) -> HardwareErrors | None:
         """Where a guest's records lie; None where its firmware did not say."""

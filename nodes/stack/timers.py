@@ -10,9 +10,9 @@ from enum import IntEnum
 class Timer(IntEnum):
     """Why a host comes back."""
 
-    EL3_ENTERED = 0  # PE
-    EL3_CALLED = 1  # PE
-    SDEI_DONE = 2
+    EL3_ENTERED = 0  # PE, which of the host's lives
+    EL3_CALLED = 1  # PE, which of the host's lives
+    SDEI_DONE = 2  # PE, which of the host's lives
     HOST_FAILURE = 3
     AEST = 4  # RAS node
     POLL = 5  # source id

@@ -33,6 +33,7 @@ def summary(**accounts):
         events={"ras.cper.v1": 5},
         outcomes={"vmm": {"VmExited": 2}},
         ledger=ledger_json(ledger) | {"guests": ledger_json(Ledger())},
+        counts={},
     )
 
 

@@ -1,4 +1,4 @@
-"""A run that is stopped takes no further commands, and what it took is in the log with all its events."""
+"""A run that is stopped takes no further commands; what it took is in the log, the rest comes when it goes on."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from fleet.log.files import FileLog
 from fleet.run import Run
 from nodes.events import COMMAND, HOST_TOPICS
 from tests.runs import ROOT, SMALL, STORM, Cut, carried_out, is_beginning, manifest_of, plan_of, records, storm
+from tests.torture import gone
 
-BATCHES = 4  # of 200 commands, that the small storm has
 LARGE = ["--hosts", "200", "--faults", "40000"]  # more than a signal needs to come
 
 
@@ -25,72 +25,50 @@ def whole(tmp_path_factory):
     return records(storm(tmp_path_factory.mktemp("interrupt") / "whole")[1])
 
 
-class Beginning(Cut):
-    """The first batches of a plan, as if it had no more."""
-
-    def __init__(self, plan, size, count):
-        super().__init__(plan, size)
-        self._count = count
-
-    def batches(self):
-        return (batch for batch, _ in zip(super().batches(), range(self._count), strict=False))
-
-
-def stopped_after(folder, count, *, order=None):
-    """The small storm, stopped when so many batches were taken."""
+def stopped_at(folder, commands):
+    """The small storm, stopped when so many commands were handled."""
     plan = plan_of(STORM, **SMALL)
     log = FileLog.create(folder, manifest_of(plan, **SMALL))
-    told = []
 
     def report(progress):
-        told.append(progress)
-        if len(told) == count:
+        if progress.commands >= commands:
             run.stop()
 
-    run = Run(log, Cut(plan, 200), order=order, report=report)
-    if not count:
+    run = Run(log, Cut(plan, 50), report=report)
+    if not commands:
         run.stop()
     return carried_out(run, log), log
 
 
-def only(folder, count):
-    """The small storm with no more commands than that."""
-    plan = plan_of(STORM, **SMALL)
-    log = FileLog.create(folder, manifest_of(plan, **SMALL))
-    return carried_out(Run(log, Beginning(plan, 200, count)), log), log
+@pytest.mark.parametrize("commands", [0, 1, 100, 500, 1200])
+def test_what_was_taken_is_a_beginning_and_going_on_gives_the_rest(tmp_path, commands, whole):
+    run, log = stopped_at(tmp_path / "run", commands)
+    stopped = records(log)
+    again = carried_out(Run(log, plan_of(STORM, **SMALL)), log)
 
-
-@pytest.mark.parametrize("count", range(BATCHES))
-def test_what_was_taken_is_there_with_exactly_its_events(tmp_path, count, whole):
-    run, log = stopped_after(tmp_path / "stopped", count)
-    expected = only(tmp_path / "only", count)[1]
-
-    assert records(log) == records(expected)
-    assert is_beginning(records(log), whole)
     assert run.summary().interrupted
-    assert log.summary() == run.summary()
+    assert commands <= run.summary().commands < 1544
+    assert is_beginning(stopped, whole)
+    assert not again.summary().interrupted
+    assert records(log) == whole
     assert check(log).problems == []
 
 
-def test_the_order_of_shards_does_not_matter_to_a_run_that_is_stopped(tmp_path):
-    runs = [stopped_after(tmp_path / str(n), 2, order=order) for n, order in enumerate([None, range(11, -1, -1)])]
-
-    assert records(runs[0][1]) == records(runs[1][1])
-
-
-def test_a_stop_behind_the_last_command_stops_nothing(tmp_path, whole):
-    run, log = stopped_after(tmp_path / "run", BATCHES)
-
-    assert len(list(plan_of(STORM, **SMALL).batches(200))) == BATCHES
-    assert not run.summary().interrupted
-    assert records(log) == whole
+def test_a_run_that_is_stopped_holds_every_event_of_what_it_handled(tmp_path, whole):
+    run, log = stopped_at(tmp_path / "run", 600)
+    for partition, shard in run.shards.items():
+        handled = shard.offset
+        later = next(iter(list(log.read(COMMAND, partition))[handled:]), None)
+        assert sum(output.n for output in shard.outlet.outputs.values()) == sum(
+            len(list(log.read(topic, partition))) for topic in HOST_TOPICS
+        ), later
 
 
-def test_a_run_that_is_stopped_at_once_is_empty(tmp_path):
-    run, log = stopped_after(tmp_path / "run", 0)
+def test_a_run_that_is_stopped_has_no_summary(tmp_path):
+    _, log = stopped_at(tmp_path / "run", 100)
 
-    assert (run.summary().commands, run.summary().faults) == (0, 0)
-    assert all(part == [] for part in records(log).values())
+    assert log.summary() is None
+    assert check(log).whole
 
 
 def signalled(folder, number):
@@ -127,27 +105,51 @@ def read_to_the_end(descriptor):
         seen += part
 
 
+def resumed(folder):
+    return subprocess.run(
+        [sys.executable, "-m", "fleet", "resume", str(folder), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """The digest of the large storm that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("large") / "run"
+    done = subprocess.run(
+        [sys.executable, "-m", "fleet", "run", "storm", *LARGE, "--json", "--out", str(folder)],
+        capture_output=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_in_order(tmp_path, number):
+def test_a_signal_ends_a_run_in_order_and_it_can_go_on(tmp_path, number, large):
     code, told, seen = signalled(tmp_path / "run", number)
-    log = FileLog.open(tmp_path / "run")
-    summary = log.summary()
+    stopped = json.loads(told)
+    again = json.loads(resumed(tmp_path / "run").stdout)
 
     assert code == 130
-    assert b"interrupted; what was taken so far is in" in seen
-    assert summary.interrupted
-    assert 0 < summary.faults < 40_000
-    assert json.loads(told)["digest"] == summary.digest
-    assert check(log).problems == []
+    assert b"interrupted; rasfleet resume" in seen
+    assert stopped["interrupted"]
+    assert 0 < stopped["faults"] <= 40_000
+    assert {**again, "seconds": 0, "out": ""} == {**large, "seconds": 0, "out": "", "repeat": again["repeat"]}
 
 
-def test_a_kill_leaves_at_most_a_torn_end(tmp_path):
+def test_a_kill_leaves_at_most_a_torn_end_and_nobody_behind(tmp_path, large):
     code, _, _ = signalled(tmp_path / "run", signal.SIGKILL)
+    alone = gone(tmp_path / "run")
     log = FileLog.open(tmp_path / "run")
     report = check(log)
 
     assert code == -signal.SIGKILL
+    assert alone
     assert log.summary() is None
     assert report.whole
     assert report.records[COMMAND] > 0
-    assert set(report.records) == {COMMAND, *HOST_TOPICS}
+    assert json.loads(resumed(tmp_path / "run").stdout)["digest"] == large["digest"]

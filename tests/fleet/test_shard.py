@@ -1,12 +1,12 @@
 """A shard: events leave it encoded, numbered and in commits; the commands come to it when they are durable."""
 
-import asyncio
+import os
 
 import pytest
 
 from fleet.codec import EVENT_SIZE_MAX, decode_event, encode
 from fleet.log.files import FileLog
-from fleet.log.protocol import LogError, Written
+from fleet.log.protocol import LogError, Standing, Written
 from fleet.run import Run
 from fleet.shard import ShardOutlet
 from nodes.events import (
@@ -21,7 +21,7 @@ from nodes.events import (
     PoisonStored,
     StatusBlockWritten,
 )
-from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of
+from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of, storm
 
 EPOCH_NS = 1_767_225_600_000_000_000
 
@@ -33,7 +33,10 @@ class Kept:
         self.commits = []
         self.closed = False
 
-    async def commit(self, batches):
+    def take_over(self):
+        return Standing(None, {})
+
+    async def commit(self, batches, checkpoint=None):
         self.commits.append({topic: list(records) for topic, records in batches.items()})
 
     async def close(self):
@@ -62,7 +65,7 @@ async def test_each_topic_counts_its_own_events(writer):
         await outlet.commit()
 
     for topic in (SYNDROME, CPER):
-        assert [decode_event(commit[topic][0].value).n for commit in writer.commits] == [0, 1, 2]
+        assert [decode_event(commit[topic][0][2]).n for commit in writer.commits] == [0, 1, 2]
     assert outlet.outputs[SYNDROME].n == 3
     assert outlet.outputs[OUTCOME].n == 0
 
@@ -74,7 +77,7 @@ async def test_the_clock_goes_into_every_topic(writer):
 
     (commit,) = writer.commits
     assert list(commit) == list(HOST_TOPICS)
-    assert {decode_event(record.value) for (record,) in commit.values()} == {ClockAdvanced(0, "", 0, 60)}
+    assert {decode_event(record[2]) for (record,) in commit.values()} == {ClockAdvanced(0, "", 0, 60)}
 
 
 async def test_flushing_writes_when_enough_has_come_together(writer):
@@ -83,7 +86,7 @@ async def test_flushing_writes_when_enough_has_come_together(writer):
         outlet.publish(StatusBlockWritten, "h", number, 0, (1, 0, 0, bytes(10)))
         await outlet.flush()
 
-    sizes = [sum(len(record.value) for record in commit[CPER]) for commit in writer.commits]
+    sizes = [sum(len(record[2]) for record in commit[CPER]) for commit in writer.commits]
     assert len(sizes) >= 5
     assert all(100 <= size < 130 for size in sizes)
 
@@ -114,43 +117,36 @@ def test_an_event_beyond_the_limit_is_our_own_fault(writer):
         outlet.publish(StatusBlockWritten, "h", 1, 0, (1, 0, 0, bytes(EVENT_SIZE_MAX)))
 
 
-class Gate:
-    """A log that takes commands only when it is told to."""
-
-    def __init__(self, log):
-        self.manifest = log.manifest
-        self.writer = log.writer
-        self.read = log.read
-        self._log = log
-        self.open = asyncio.Event()
-        self.everyone_asks = asyncio.Barrier(log.manifest.partitions + 1)
-
-    async def append_commands(self, partition, commands):
-        if not self.open.is_set():
-            await self.everyone_asks.wait()
-        await self.open.wait()
-        await self._log.append_commands(partition, commands)
-
-
-async def test_no_shard_sees_a_command_before_it_is_durable(tmp_path):
+async def test_no_shard_sees_a_command_before_it_is_durable(tmp_path, monkeypatch):
     plan = plan_of(STORM, **SMALL)
     log = FileLog.create(tmp_path / "run", manifest_of(plan, **SMALL))
-    gate = Gate(log)
-    run = Run(gate, plan)
-    running = asyncio.ensure_future(run.run())
-    await gate.everyone_asks.wait()
-    for _ in range(50):
-        await asyncio.sleep(0)
+    run = Run(log, plan)
+    seen = []
 
-    assert all(not shard.hosts.machines and not shard.hosts.clock_ns for shard in run.shards.values())
-    gate.open.set()
-    await running
+    def synchronised(descriptor):
+        seen.append(sum(shard.offset for shard in run.shards.values()))
+        real(descriptor)
+
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", synchronised)
+    appended = log.append_commands
+    log.append_commands = lambda partition, commands: _checked(appended(partition, commands), run, partition)
+    await run.run()
     await log.close()
-    assert sum(len(shard.hosts.machines) for shard in run.shards.values()) == SMALL["hosts"]
+
+    assert len(seen) > 12
+
+
+async def _checked(appending, run, partition):
+    before = run.shards[partition].offset
+    offset = await appending
+    assert run.shards[partition].offset <= offset
+    assert before <= run.writer.offsets[partition]
+    return offset
 
 
 class Failing(Kept):
-    async def commit(self, batches):
+    async def commit(self, batches, checkpoint=None):
         raise LogError("the disk is full")
 
 
@@ -172,3 +168,18 @@ def test_shards_are_made_in_the_order_that_was_asked_for(tmp_path):
     order = [3, 1, 2, 0, *range(11, 3, -1)]
 
     assert list(Run(log, plan, order=order).shards) == order
+
+
+@pytest.mark.parametrize("active_max", [1, 2])
+def test_a_storm_comes_to_the_same_whatever_is_put_away(tmp_path, active_max):
+    options = {"hosts": 60, "faults": 1500}
+    plan = plan_of(STORM, **options)
+    free, _ = storm(tmp_path / "free", **options)
+    log = FileLog.create(tmp_path / "bound", manifest_of(plan, **options))
+    bound = Run(log, plan)
+    for shard in bound.shards.values():
+        shard.hosts._active_max = shard.hosts._sweep_at = active_max
+    carried_out(bound, log)
+
+    assert bound.summary() == free.summary()
+    assert sum(len(shard.hosts._away) for shard in bound.shards.values()) >= 30

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodes.events import NO_GUEST, PageOfflined, StatusBlockWritten
+from nodes.events import NO_GUEST, NotificationRefused, PageOfflined, StatusBlockWritten
 from nodes.events import commands as c
 from nodes.hardware.ras_nodes import RasNodeKind, ras_node
 from nodes.host import FAULT_NAMES, Host, HostShape, Switches
@@ -145,3 +145,14 @@ def test_two_hosts_that_are_told_the_same_do_the_same():
         return host.events
 
     assert run() == run()
+
+
+def test_why_a_notification_was_refused_can_be_seen():
+    host = Host("h")
+    host.do(c.SetPe, 0, 0, 0, 1)
+
+    host.inject("memory-ce")
+    host.run()
+
+    assert any(isinstance(event, NotificationRefused) for event in host.events)
+    assert host.state()["pes"]["0"]["sdei_masked"] is True

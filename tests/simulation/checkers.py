@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 
+from fleet.present import level_of
 from nodes.events import (
     BootErrorFound,
     ErrorRecorded,
     GuestReset,
+    GuestSeaTaken,
     GuestStopped,
     HostReset,
     KernelPanicked,
@@ -23,6 +25,8 @@ from nodes.events import (
     SignalCode,
     SignalSent,
     StatusBlockWritten,
+    SyndromeSwallowed,
+    TaskKilled,
     VirtualSErrorDeferred,
     VirtualSErrorPended,
     VirtualSErrorTaken,
@@ -39,6 +43,16 @@ from nodes.spec.severity import ErrorState, GhesSeverity, ghes_severity
 from nodes.spec.status_block import HEAD_SIZE, StatusBlockHead
 from nodes.spec.syndrome import deferred, vserror_esr
 
+OF_A_KERNEL = (
+    GuestSeaTaken,
+    PageOfflined,
+    RecordLogged,
+    RecordRead,
+    SignalSent,
+    SyndromeSwallowed,
+    TaskKilled,
+    VirtualSErrorTaken,
+)
 MEMORY_ERRORS = (SignalCode.BUS_MCEERR_AR, SignalCode.BUS_MCEERR_AO)
 LEAVES_VIRTUAL_SERROR = (
     VirtualSErrorTaken,
@@ -174,9 +188,14 @@ def _firmware_tells_what_records_hold(run):
 
 def _milder(event, block, cleared, switches):
     """Calls end in any order, so the block must be severe enough for one of the records that were cleared."""
-    heard = HEARD_AS[switches.severity_policy]
-    if all(severity_of(block) < heard.get(error_state(status), GhesSeverity.NO) for status in cleared):
+    if all(severity_of(block) < _heard(status, switches.severity_policy) for status in cleared):
         yield f"{event} is milder than {[hex(status) for status in cleared]}"
+
+
+def _heard(status, policy):
+    if policy is SeverityPolicy.NEOVERSE_RD and status & ErrStatus.CE.mask:
+        return GhesSeverity.CORRECTED  # that driver does not look any further
+    return HEARD_AS[policy].get(error_state(status), GhesSeverity.NO)
 
 
 def _kernels_log_what_they_read(run):
@@ -251,6 +270,35 @@ def a_virtual_serror_is_taken_or_its_guest_is_gone(run):
             yield f"{vsesr:#x} of guest {guest} vanished"
 
 
+def a_kernel_that_stopped_does_nothing_until_it_boots(run):
+    """From a panic to the reset no kernel reads, logs, takes a page away, signals or takes an exception.
+
+    A kernel that boots once more before the switches change goes with them, even when it panics.
+    """
+    stopped = set()  # guests, and -1 for the host
+    changed_ns = -1
+    for event in run.events:
+        match event:
+            case KernelPanicked(guest=-1, time_ns=time_ns) if time_ns == changed_ns:
+                pass
+            case KernelPanicked(guest=guest):
+                if guest in stopped:
+                    yield f"{event}: it had panicked"
+                stopped.add(guest)
+            case HostReset(reason=reason, time_ns=time_ns):
+                stopped.clear()
+                changed_ns = time_ns if reason == "the switches changed" else -1
+            case GuestReset(guest=guest) | GuestStopped(guest=guest) | VmExited(guest=guest):
+                stopped.discard(guest)
+            case _ if isinstance(event, OF_A_KERNEL) and _whose(event) in stopped:
+                yield f"{event} of a kernel that stopped"
+
+
+def _whose(event):
+    """The guest whose kernel an event tells of, -1 for the host's, whomever it concerns."""
+    return -1 if level_of(event) == Level.HYPERVISOR else event.guest
+
+
 def the_ledger_balances_after_every_step(run):
     """injected = open + ended, and every open occurrence is carried somewhere."""
     if run.unaccounted:
@@ -287,6 +335,7 @@ CHECKERS = (
     no_floor_reports_milder_than_it_heard,
     a_guest_never_hears_of_another_guests_page,
     a_virtual_serror_is_taken_or_its_guest_is_gone,
+    a_kernel_that_stopped_does_nothing_until_it_boots,
     at_the_end_nothing_is_in_flight_but_what_waits_unread,
     a_source_that_tells_by_interrupt_waits_only_with_a_reason,
 )

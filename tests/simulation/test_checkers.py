@@ -6,6 +6,7 @@ import pytest
 
 from nodes.events import (
     ErrorRecorded,
+    KernelPanicked,
     Level,
     PageOfflined,
     PoisonNoted,
@@ -118,6 +119,14 @@ TAMPERED = {
     "an SError overwritten unsaid": (
         k.a_virtual_serror_is_taken_or_its_guest_is_gone,
         lambda: run((VirtualSErrorPended, 0, 0x411, 0), (VirtualSErrorPended, 0, 0x811, 0)),
+    ),
+    "a kernel that goes on": (
+        k.a_kernel_that_stopped_does_nothing_until_it_boots,
+        lambda: run((KernelPanicked, Level.HYPERVISOR, "why"), (RecordRead, Level.HYPERVISOR, 0, 0, 1)),
+    ),
+    "a guest's kernel that goes on": (
+        k.a_kernel_that_stopped_does_nothing_until_it_boots,
+        lambda: run((KernelPanicked, Level.GUEST_KERNEL, "why", 2), (VirtualSErrorTaken, 2, 0, 0xBE00_0811)),
     ),
     "something in flight": (k.at_the_end_nothing_is_in_flight_but_what_waits_unread, leaking),
     "a block that nobody looks at": (k.a_source_that_tells_by_interrupt_waits_only_with_a_reason, forgotten_block),

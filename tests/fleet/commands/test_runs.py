@@ -29,7 +29,7 @@ def test_a_run_ends_with_the_declared_object(run):
         "seconds", "repeat",
     }  # fmt: skip
     assert (told["scenario"], told["seed"], told["hosts"], told["guests"]) == ("storm", 7, 12, 24)
-    assert (told["workers"], told["faults"]) == (1, 600)
+    assert (told["workers"], told["faults"]) == (2, 600)
     assert set(told["events"]) == {"ras.syndrome.v1", "ras.cper.v1", "ras.outcome.v1"}
     assert set(told["outcomes"]) <= {"hardware", "el3", "hypervisor", "vmm", "guest_firmware", "guest_kernel"}
 
@@ -258,7 +258,7 @@ def test_a_run_that_ends_early_is_the_beginning_of_the_whole_run(run, tmp_path, 
     assert done.code == 0
     assert json.loads((out / "manifest.json").read_text())["options"]["until_s"] == until_s
     assert done_by(out, until_s) == done_by(run[0], until_s)
-    assert f"--until {until}" in json.loads(done.out)["repeat"]
+    assert f"--until {until_s:g} " in json.loads(done.out)["repeat"]
     assert rasfleet("verify", out).code == 0
 
 

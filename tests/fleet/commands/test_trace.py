@@ -6,13 +6,16 @@ import pytest
 
 from nodes.hardware.fault import FAULT_INDEX
 from nodes.hardware.ras_nodes import RasNodeKind
+from nodes.policy import Switches
 from nodes.spec.err import ErrStatus
-from tests.blocks import FATAL, arm_entry, block_of, memory_block, pei
+from tests.blocks import FATAL, arm_entry, block_of, memory_block, memory_entry, pei
 from tests.cli import rasfleet
 
 LEVELS = {"hardware", "el3", "hypervisor", "vmm", "guest_firmware", "guest_kernel"}
 GUEST_PAGE = 0xE000_0000  # an application's page of guest 0
 HOST_PAGE = 0x6_0000_0000  # a page of the host's own
+HOST_KERNEL_PAGE = 0x4_8000_0000
+HOST_TASK_PAGE = 0x9_0000_0000  # an application's page of the host
 
 
 def ended(*words, given=b""):
@@ -148,6 +151,51 @@ def test_a_block_for_the_hosts_own_page_stays_there():
     assert (end["host"], end["guest"]) == ("page_offlined", "not_involved")
 
 
+def test_an_abort_told_of_the_hosts_own_page_is_met_by_a_task_of_the_host():
+    end = ended("block:-", "--set", "notification=sea", given=memory_block(HOST_TASK_PAGE))
+    assert (end["host"], end["guest"]) == ("application_killed", "not_involved")
+    assert [(s["to"], s["code"]) for s in end["signals"]] == [("application", "BUS_MCEERR_AR")]
+
+
+@pytest.mark.parametrize(("at", "signals"), [("el0", ["vmm", "application"]), ("el1", ["vmm"])])
+def test_a_guest_that_ran_into_its_page_does_not_touch_it_again(at, signals):
+    end = ended("block:-", "--at", at, "--set", "notification=sea", given=memory_block(GUEST_PAGE))
+    assert (end["host"], end["guest"]) == ("page_offlined", "application_killed")
+    assert [(s["to"], s["code"]) for s in end["signals"]] == [(to, "BUS_MCEERR_AR") for to in signals]
+
+
+def test_a_guest_that_ran_into_one_of_two_pages_meets_the_other_later():
+    block = block_of(memory_entry(GUEST_PAGE), memory_entry(GUEST_PAGE + 4096))
+    end = ended("block:-", "--set", "notification=sea", given=block)
+    assert (end["host"], end["guest"]) == ("page_offlined", "application_killed")
+    assert [s["to"] for s in end["signals"]] == ["vmm", "application"] * 2
+    assert len(end["records"]["guest"]) == 2
+
+
+@pytest.mark.parametrize("version", ["6.1", "6.12", "6.19"])
+@pytest.mark.parametrize("fault", ["vserror:0x1811", "guest-esr:0xbe001811"])
+def test_the_host_is_involved_wherever_kvm_is(fault, version):
+    end = ended(fault, "--set", "virtual_syndrome=passthrough", "--set", f"kernel={version}")
+    assert (end["host"], end["guest"]) == ("continues", "continues")
+
+
+@pytest.mark.parametrize(
+    ("esr", "signals"),
+    [
+        (0x9200_0010, ["BUS_OBJERR"]),
+        (0x8200_0010, ["BUS_OBJERR"]),
+        (0x9200_0014, ["SI_KERNEL"]),
+        (0x9600_0010, []),
+        (0x8600_0014, []),
+    ],
+)
+@pytest.mark.parametrize("at", ["el0", "el1"])
+def test_an_abort_of_the_host_was_taken_where_its_class_says(esr, signals, at):
+    end = ended(f"esr:{esr:#x}", "--at", at)
+    assert end["host"] == "application_killed"
+    assert [s["code"] for s in end["signals"]] == signals
+
+
 def test_a_block_names_the_guest_that_owns_its_page():
     end = ended("block:-", given=memory_block(GUEST_PAGE + (2 << 32)))
     assert end["guest"] == "application_killed"
@@ -195,6 +243,21 @@ def test_the_text_shows_registers_decoded_and_blocks_as_linux_prints_them():
     assert "\x1b" not in out
 
 
+@pytest.mark.parametrize(
+    ("version", "address", "line"),
+    [
+        ("6.1", HOST_PAGE, "Memory failure: 0x600000: recovery action for clean LRU page: Recovered"),
+        ("6.12", HOST_TASK_PAGE, "Memory failure: 0x900000: recovery action for dirty LRU page: Recovered"),
+        ("6.1", HOST_KERNEL_PAGE, "Memory failure: 0x480000: recovery action for unknown page: Ignored"),
+        ("6.12", HOST_KERNEL_PAGE, "Memory failure: 0x480000: recovery action for get hwpoison page: Ignored"),
+        ("6.19", 1 << 44, "Memory failure: 0x100000000: memory outside kernel control"),
+    ],
+)
+def test_the_text_shows_what_linux_prints_of_a_page(version, address, line):
+    out = rasfleet("trace", "block:-", "--set", f"kernel={version}", given=memory_block(address)).out
+    assert f"| {line}\n" in out
+
+
 def test_two_ways_side_by_side():
     out = rasfleet("trace", "guest-esr:0xbe000411", "--compare", "virtual_syndrome=kvm,passthrough").out
     pended = next(line for line in out.splitlines() if "VirtualSErrorTaken" in line)
@@ -214,6 +277,16 @@ def test_the_list_names_every_fault():
     assert json.loads(rasfleet("trace", "--list", "--json").out).keys() > FAULT_INDEX.keys()
 
 
+def test_the_list_names_every_switch_and_value_that_set_takes():
+    listed = json.loads(rasfleet("trace", "--list", "--json").out)["switches"]
+    assert set(listed) == set(Switches.__struct_fields__)
+    assert listed["virtual_syndrome"] == ["kvm", "passthrough", "vmm"]
+    assert "virtual_syndrome    kvm  passthrough  vmm" in rasfleet("trace", "--list").out
+    for name, values in listed.items():
+        for value in values:
+            assert rasfleet("trace", "memory-ce", "--set", f"{name}={value}").code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -228,7 +301,19 @@ def test_the_list_names_every_fault():
         (["memory-uer", "--address", "0x1e0000000", "--guest", "0"], "belongs to guest 1"),
         (["esr:0xzz"], "expected a number"),
         (["esr:"], "expected a number"),
+        (["vserror:0x411", "--guest", "none"], "concerns a guest"),
+        (["guest-esr:0xbe000411", "--address", hex(HOST_PAGE)], "concerns a guest"),
+        (["vserror:zz"], 'as in "vserror:0x411"'),
+        (["esr:0x56000000"], "expected an SError (EC 0x2f)"),
+        (["esr:0x411"], "expected an SError (EC 0x2f)"),
+        (["guest-esr:0x92000021"], "or an external abort"),
+        (
+            ["memory-uer", "--address", "0x1e0000000", "--guest", "none"],
+            "belongs to guest 1, not to the host alone",
+        ),
         (["block:/nonexistent"], "No such file"),
+        (["block:"], "block: names no file"),
+        (["block:/dev/null"], "/dev/null: empty"),
         ([], "Missing argument"),
     ],
 )
@@ -237,6 +322,20 @@ def test_what_cannot_be_traced_is_said_in_a_line(words, said):
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("at", ["el0", "el1"])
+@pytest.mark.parametrize(
+    ("esr", "el", "signals"), [(0x92000010, 0, 1), (0x82000010, 0, 1), (0x96000010, 2, 0), (0x86000010, 2, 0)]
+)
+def test_an_aborts_class_says_where_the_host_was(esr, el, signals, at):
+    first, *_, last = rasfleet("trace", f"esr:{esr:#x}", "--at", at, "--json").lines
+    assert (first["event"], first["fields"]["from_el"]) == ("SeaTaken", el)
+    assert len(last["end"]["signals"]) == signals
+
+
+def test_the_syndrome_of_a_virtual_serror_is_decoded():
+    assert "VSESR_EL2 0x811  ISS=0x811 AET=0x2 (UEO) DFSC=0x11" in rasfleet("trace", "vserror:0x811").out
 
 
 def test_a_raw_fault_of_a_level_shows_no_level_below_it():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.log.protocol import Entry, LogError, Written
+from fleet.log.protocol import Checkpoint, Entry, LogError, Written
 from fleet.manifest import Manifest, Options
 from nodes.events import COMMAND, CPER, HOST_TOPICS, OUTCOME, SYNDROME
 
@@ -172,18 +172,105 @@ class LogContract:
         log, again = make(PARTITIONS)
         writer = log.writer(0)
         await writer.commit({SYNDROME: [record(1)]})
-        await log.append_commands(0, [record(1)])
 
         with pytest.raises(LogError):
             await again().writer(0).commit({SYNDROME: [record(2)]})
-        with pytest.raises(LogError):
-            await again().append_commands(0, [record(2)])
 
         await writer.commit({SYNDROME: [record(3)]})
         await writer.close()
-        await log.close()
         assert read(again(), SYNDROME) == entries(SYNDROME, 0, [record(1), record(3)])
-        assert read(again(), COMMAND) == entries(COMMAND, 0, [record(1)])
+
+    async def test_commands_of_several_writers_stand_in_the_order_in_which_they_came(self, make):
+        log, again = make(PARTITIONS)
+        other = again()
+        offsets = [
+            await log.append_commands(0, [record(1), record(2)]),
+            await other.append_commands(0, [record(3)]),
+            await log.append_commands(0, [record(4)]),
+            await other.append_commands(0, []),
+        ]
+        await log.close()
+        await other.close()
+
+        assert offsets == [2, 3, 4, 4]
+        assert read(again(), COMMAND) == entries(COMMAND, 0, [record(n) for n in range(1, 5)])
+
+    async def test_commands_can_be_read_backwards(self, make):
+        log, again = make(PARTITIONS)
+        for turn in range(3):
+            await log.append_commands(0, [record(2 * turn), record(2 * turn + 1)])
+        await log.close()
+
+        assert list(again().commands_backwards(0)) == read(again(), COMMAND)[::-1]
+
+    async def test_reading_can_begin_anywhere(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        for turn in range(3):
+            await writer.commit({SYNDROME: [record(2 * turn), record(2 * turn + 1)], CPER: [record(turn)]})
+        await writer.close()
+
+        for start in range(8):
+            assert list(again().read(SYNDROME, 0, start=start)) == read(again(), SYNDROME)[start:]
+
+    async def test_a_feed_gives_commands_as_they_come_until_it_is_told_where_they_end(self, make):
+        log, again = make(PARTITIONS)
+        await log.append_commands(0, [record(n) for n in range(5)])
+        feed = again().feed(0, 2)
+        first = await feed.next()
+        waiting = asyncio.ensure_future(feed.next())
+        await asyncio.sleep(0)
+        await log.append_commands(0, [record(5)])
+        second = await waiting
+        feed.finish(6)
+
+        assert (first, second) == ([record(n).value for n in (2, 3, 4)], [record(5).value])
+        assert await feed.next() == []
+        feed.close()
+        await log.close()
+
+    async def test_a_feed_that_is_stopped_ends(self, make):
+        log, again = make(PARTITIONS)
+        feed = again().feed(1, 0)
+        waiting = asyncio.ensure_future(feed.next())
+        await asyncio.sleep(0)
+        feed.stop()
+
+        assert await waiting == []
+        feed.close()
+        await log.close()
+
+    async def test_who_takes_a_partition_over_finds_the_last_checkpoint_and_what_stands_behind_it(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        await writer.commit({SYNDROME: [record(0)]}, Checkpoint(b"first", {"h": b"1"}))
+        await writer.commit(
+            {SYNDROME: [record(1)], OUTCOME: [record(2)]}, Checkpoint(b"last", {"h": b"2", "i": b""})
+        )
+        await writer.commit({SYNDROME: [record(3), record(4)]})
+        await writer.commit({CPER: [record(5)]})
+        await writer.close()
+        heir = again().writer(0)
+        standing = heir.take_over()
+        behind = {topic: [entry.value for entry in entries] for topic, entries in standing.behind.items()}
+        await heir.commit({SYNDROME: [record(6)]})
+        await heir.close()
+
+        assert standing.checkpoint == Checkpoint(b"last", {"h": b"2", "i": b""})
+        assert behind == {SYNDROME: [record(3).value, record(4).value], CPER: [record(5).value], OUTCOME: []}
+        assert [entry.offset for entry in read(again(), SYNDROME)] == list(range(5))
+
+    async def test_who_takes_over_without_a_checkpoint_finds_everything(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        await writer.commit({SYNDROME: [record(0)]})
+        await writer.close()
+        heir = again().writer(0)
+        standing = heir.take_over()
+
+        assert standing.checkpoint is None
+        assert [entry.value for entry in standing.behind[SYNDROME]] == [record(0).value]
+        await heir.close()
 
     async def test_a_commit_that_is_cancelled_is_there_wholly_or_not_at_all(self, make):
         log, again = make(PARTITIONS)

@@ -16,7 +16,7 @@ from fleet.manifest import Summary
 from nodes.events import COMMAND, OUTCOME, SYNDROME
 from tests.fleet.log.contract import LogContract, entries, manifest_of, read, record
 
-SUMMARY = Summary("ab" * 32, 1, 2, {SYNDROME: 3}, {"el3": {"HostReset": 4}}, {"injected": 1}, interrupted=True)
+SUMMARY = Summary("ab" * 32, 1, 2, {SYNDROME: 3}, {"el3": {"HostReset": 4}}, {"injected": 1}, {COMMAND: [2, 0, 0]})
 
 
 class TestFileLog(LogContract):
@@ -175,7 +175,7 @@ async def test_a_frame_that_is_larger_than_a_segment_has_one_for_itself(tmp_path
 async def test_segments_are_read_by_number_even_with_five_digits(tmp_path):
     log = await written(tmp_path, 2, segment_size_max=1)
     for name in ("0000-9999.log", "0000-10000.log"):
-        (tmp_path / "events" / name).write_bytes(b"")
+        (tmp_path / "events" / name).write_bytes(b"more")
 
     assert [path.name for path in log.segments(EVENTS, 0)][-2:] == ["0000-9999.log", "0000-10000.log"]
 
@@ -188,34 +188,42 @@ async def test_a_file_that_no_partition_has_is_a_stranger(tmp_path):
     assert log.strangers() == [tmp_path / "commands/notes.txt", tmp_path / "events/0003-0000.log"]
 
 
-def test_another_process_cannot_write_beside_the_writer(tmp_path):
+INTRUDER = """
+import asyncio, pathlib, sys
+from fleet.log.files import FileLog
+from nodes.events import SYNDROME
+from tests.fleet.log.contract import record
+log = FileLog.open(pathlib.Path(sys.argv[1]))
+asyncio.run(log.append_commands(0, [record(2)]))
+asyncio.run(log.writer(0).commit({SYNDROME: [record(2)]}))
+"""
+
+
+def test_another_process_appends_commands_in_its_turn_and_no_events_beside_the_writer(tmp_path):
     log = FileLog.create(tmp_path, manifest_of())
+    writer = log.writer(0)
     asyncio.run(log.append_commands(0, [record(1)]))
-    intruder = (
-        "import asyncio, pathlib, sys\n"
-        "from fleet.log.files import FileLog\n"
-        "from tests.fleet.log.contract import record\n"
-        "log = FileLog.open(pathlib.Path(sys.argv[1]))\n"
-        "asyncio.run(log.append_commands(0, [record(2)]))\n"
-    )
+    asyncio.run(writer.commit({SYNDROME: [record(1)]}))
     refused = subprocess.run(
-        [sys.executable, "-c", intruder, str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", INTRUDER, str(tmp_path)], capture_output=True, text=True, check=False
     )
-    asyncio.run(log.append_commands(0, [record(3)]))
+    offset = asyncio.run(log.append_commands(0, [record(3)]))
+    asyncio.run(writer.close())
     asyncio.run(log.close())
 
     assert "another writer has it" in refused.stderr
-    assert read(FileLog.open(tmp_path), COMMAND) == entries(COMMAND, 0, [record(1), record(3)])
+    assert offset == 3
+    assert read(FileLog.open(tmp_path), COMMAND) == entries(COMMAND, 0, [record(1), record(2), record(3)])
+    assert read(FileLog.open(tmp_path), SYNDROME) == entries(SYNDROME, 0, [record(1)])
 
 
-async def test_a_file_that_is_there_is_never_written_again(tmp_path):
-    log = await written(tmp_path, 1, segment_size_max=800)
-    before = log.segments(EVENTS, 0)[0].read_bytes()
+async def test_a_writer_that_comes_later_goes_on_behind_what_is_there(tmp_path):
+    log = await written(tmp_path, 2, segment_size_max=800)
+    writer = log.writer(0)
+    await writer.commit({SYNDROME: [record(2)]})
+    await writer.close()
 
-    with pytest.raises(LogError, match="written once"):
-        await log.writer(0).commit({SYNDROME: [record(2)]})
-
-    assert log.segments(EVENTS, 0)[0].read_bytes() == before
+    assert read(log, SYNDROME) == entries(SYNDROME, 0, [record(n) for n in range(3)])
 
 
 async def test_a_commit_that_is_cancelled_is_finished_before_its_file_is_closed(tmp_path):

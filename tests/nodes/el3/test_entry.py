@@ -217,6 +217,19 @@ def test_a_reset_ends_a_reflection_and_loses_what_was_pending():
     assert host.accounted()
 
 
+def test_a_call_from_before_a_reset_does_not_end_what_came_to_el3_after_it():
+    host = firmware_first()
+    host.inject("memory-uer")
+    host.run_until(ENTERED)
+    host.do(c.ResetHost, 0)
+
+    host.run_until(CALLED - 500)
+    host.inject("memory-uer", address=DIMM_1_ADDRESS)
+    host.run_until(2 * CALLED)
+
+    assert [event.time_ns for event in facts(host, "OsNotified")] == [CALLED - 500 + CALLED]
+
+
 # In EL3 itself
 
 
@@ -250,6 +263,28 @@ def test_an_abort_while_another_is_handled_is_a_double_fault(first, fault):
     host.inject(fault)
 
     assert stopped_by(host) == reason(Reason.DOUBLE_FAULT)
+
+
+@pytest.mark.parametrize(("fault", "esr"), [("tlb-ueo", SERROR_UEO), ("memory-uer", 0x9200_0010)])
+def test_what_interrupts_the_partition_comes_from_a_lower_level(fault, esr):
+    host = firmware_first()
+    host.inject("tlb-uer")
+    host.run_until(ENTERED)
+
+    host.inject(fault)
+
+    assert [(event.from_el, event.esr) for event in facts(host, "SErrorTaken", "SeaTaken")][1:] == [(0, esr)]
+
+
+@pytest.mark.parametrize("fault", ["cache-uc", "bus-uc"])
+def test_an_uncontainable_error_during_the_call_is_called_so_and_no_double_fault(fault):
+    host = firmware_first()
+    host.inject("tlb-uer")
+    host.run_until(ENTERED)
+
+    host.inject(fault)
+
+    assert stopped_by(host) == reason(Reason.UNCONTAINABLE)
 
 
 def test_an_abort_while_a_nested_serror_is_handled_is_a_double_fault():

@@ -158,6 +158,19 @@ def test_a_normal_event_is_refused_while_a_normal_one_runs_and_a_critical_one_is
     assert told(host) == [("SDEI", 804)]
 
 
+def test_each_pe_runs_handlers_of_its_own():
+    host = firmware_first()
+
+    host.inject("memory-uer")
+    host.inject("tlb-uer", pe=1)
+    host.inject("pcie-ce")
+    host.run()
+
+    assert refused(host) == []
+    assert told(host) == [("SDEI", 806), ("SDEI", 804), ("SDEI", 805)]
+    assert host.ledger()["open"]["in_flight"] == 0
+
+
 def test_after_the_handler_completes_the_event_can_be_dispatched_again():
     host = firmware_first()
 
@@ -166,7 +179,7 @@ def test_after_the_handler_completes_the_event_can_be_dispatched_again():
         host.run()
 
     assert told(host) == [("SDEI", 804)] * 2
-    assert host.machine.monitor.sdei.running == ()
+    assert host.machine.monitor.sdei.running == {}
 
 
 def test_a_kernel_that_is_gone_is_told_nothing():

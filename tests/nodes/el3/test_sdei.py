@@ -147,4 +147,29 @@ def test_no_sequence_of_calls_leaves_the_six_states_or_nests_deeper_than_two(cal
             called(dispatcher, call, event)
 
         assert {dispatcher.state(event) for event in PLATFORM_EVENTS} <= set(WAYS)
-        assert len(dispatcher.running) <= 2
+        assert len(dispatcher.running.get(0, ())) <= 2
+
+
+def test_a_pe_is_not_in_the_way_of_another():
+    dispatcher = booted()
+    for pe in (0, 1):
+        assert dispatcher.dispatch(MEMORY_EVENT, pe) is None
+
+    assert dispatcher.dispatch(PROCESSOR_EVENT, 1) is Refusal.CRITICAL_OUTSTANDING
+    assert dispatcher.complete(1) == MEMORY_EVENT
+    assert dispatcher.dispatch(PROCESSOR_EVENT, 1) is None
+    assert dispatcher.running == {0: (MEMORY_EVENT,), 1: (PROCESSOR_EVENT,)}
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_only_a_dispatcher_that_nothing_was_done_to_is_as_booted(state):
+    assert booted().as_booted()
+
+    dispatcher = booted()
+    dispatcher.reset()
+    dispatcher.masked = False
+    for call in WAYS[state]:
+        called(dispatcher, call)
+    assert not dispatcher.as_booted()
+    dispatcher.boot()
+    assert dispatcher.as_booted()

@@ -2,8 +2,9 @@
 
 import pytest
 
-from nodes.el3.severity_policy import TABLE
+from nodes.el3.severity_policy import TABLE, judged
 from nodes.policy import SeverityPolicy
+from nodes.spec.err import ErrStatus
 from nodes.spec.severity import ErrorState
 
 RECOVERABLE, FATAL, CORRECTED, INFORMATIONAL = range(4)
@@ -36,3 +37,20 @@ def test_the_policy_is_the_documents_column(policy, table, state):
 
 def test_arms_reference_code_never_emits_a_fatal_record():
     assert FATAL not in {severity for severity, _, _ in TABLE[SeverityPolicy.NEOVERSE_RD].values()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "strict", "neoverse_rd"),
+    [
+        ({"UE": 1, "UET": 0}, "UC", "UC"),
+        ({"UE": 1, "UET": 3, "DE": 1}, "UER", "DE"),
+        ({"UE": 1, "UET": 1, "DE": 1, "CE": 2}, "UEU", "CE"),
+        ({"DE": 1, "CE": 1}, "DE", "CE"),
+        ({"CE": 3}, "CE", "CE"),
+    ],
+)
+def test_arms_reference_code_looks_at_the_mildest_flag_first(fields, strict, neoverse_rd):
+    status = ErrStatus.of(V=1, **fields)
+
+    assert judged(status, SeverityPolicy.STRICT).name == strict
+    assert judged(status, SeverityPolicy.NEOVERSE_RD).name == neoverse_rd

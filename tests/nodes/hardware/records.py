@@ -2,7 +2,7 @@
 
 from nodes.hardware.board import Board, Setup
 from nodes.hardware.dram import DramGeometry
-from nodes.hardware.ras_nodes import MODELS, controls_of
+from nodes.hardware.ras_nodes import MODELS, controls_of, halves_of
 from nodes.hardware.record import DetectedError, ErrorRecord
 from nodes.ledger import Ledger
 from nodes.spec.aarch64 import SCR_FIRMWARE_FIRST, SCR_KERNEL_FIRST
@@ -33,6 +33,7 @@ def ras_node_with(ctlr=None, misc0=0, **fr):
         ctlr=int(ErrCtlr.of(**{"ED": 1} | (ctlr or {}))),
         controls=controls_of(features),
         counters=counters_of(features),
+        halves=halves_of(features),
     )
     return ErrorRecord(model, misc0)
 

@@ -4,7 +4,7 @@ import pytest
 
 from nodes.events import NO_GUEST
 from nodes.events import commands as c
-from tests.nodes.el3.hosts import facts, kernel_first, pend, set_pe
+from tests.nodes.el3.hosts import call_firmware, facts, firmware_first, kernel_first, pend, set_pe
 
 
 def masked_host(fault):
@@ -86,3 +86,24 @@ def test_an_serror_that_nobody_recorded_ends_with_its_deferral(esr):
 
     assert host.ledger()["open"] == {"in_flight": 0, "pending": 0, "latent": 0}
     assert host.accounted()
+
+
+def test_no_level_below_executes_a_barrier_while_el3_has_the_pe():
+    host = firmware_first()
+    call_firmware(host)
+    pend(host, 0xBE00_0C11)
+
+    barrier(host)
+
+    assert facts(host, "SErrorDeferred", "KernelPanicked") == []
+    assert host.machine.board.pe_of(0).pending == 0xC11
+
+
+def test_the_barrier_of_a_guest_synchronises_physical_errors_too():
+    host = kernel_first()
+    host.machine.board.pes.expect(0, 0x811)
+
+    host.do(c.RunBarrier, 0, 0)
+
+    assert [(event.from_el, event.target_el, event.guest) for event in facts(host, "SErrorTaken")] == [(0, 2, 0)]
+    assert len(facts(host, "SyndromeSwallowed")) == 1

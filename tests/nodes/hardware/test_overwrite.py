@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from nodes.hardware.overwrite import COLUMNS, TABLES
-from nodes.spec.err import CorrectedError, ErrAddr, error_state
+from nodes.spec.err import CorrectedError, ErrAddr, ErrStatus, error_state
 from nodes.spec.severity import ErrorState
 from tests.nodes.hardware.records import (
     NEW_ADDRESS,
@@ -97,3 +97,15 @@ def test_what_overwrites_without_an_address_makes_addr_invalid():
     record.record(error(UER, address=None), V1P1)
 
     assert status(record).AV == 0
+
+
+@pytest.mark.parametrize(("new", "types"), [(CE, (0, 0)), (DE, (0, 1)), (UEO, (1, 1))])
+@pytest.mark.parametrize("rev", [V1, V1P1])
+def test_what_an_invalid_record_had_is_no_part_of_the_new_state(rev, new, types):
+    record = ras_node_with()
+    record.status = int(ErrStatus.of(UE=1, DE=1, UET=0))
+
+    record.record(error(new), rev)
+
+    assert error_state(record.status) is new
+    assert types == (status(record).UE, status(record).DE)

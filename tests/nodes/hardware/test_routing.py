@@ -13,6 +13,7 @@ from nodes.hardware.routing import (
     route_serror,
     serror_masked,
     serror_target,
+    vector_offset,
     virtual_barrier,
     virtual_serror_deliverable,
 )
@@ -137,3 +138,24 @@ def test_an_access_to_disr_reaches_the_virtual_one_nothing_or_itself(el):
         reached = disr_reached(ScrEl3.of(EA=ea), HcrEl2.of(AMO=amo, TGE=tge), el)
 
         assert reached is (Disr.VIRTUAL if el < 2 and amo else Disr.ZERO if el < 3 and ea else Disr.OWN)
+
+
+@pytest.mark.parametrize(
+    ("el", "target", "sp0", "sync", "serror"),
+    [
+        (0, 1, False, 0x400, 0x580),
+        (1, 1, False, 0x200, 0x380),
+        (1, 2, False, 0x400, 0x580),
+        (2, 2, False, 0x200, 0x380),
+        (1, 3, False, 0x400, 0x580),
+        (3, 3, True, 0x000, 0x180),
+    ],
+)
+def test_an_exception_enters_where_its_source_and_its_kind_say(el, target, sp0, sync, serror):
+    assert vector_offset(0, el, target, serror=False, sp0=sp0) == sync
+    assert vector_offset(0, el, target, serror=True, sp0=sp0) == serror
+
+
+@pytest.mark.parametrize(("target", "offset"), [(3, 0x580), (2, 0x400)])
+def test_with_ease_an_abort_to_el3_enters_at_the_vector_of_serrors(target, offset):
+    assert vector_offset(ScrEl3.of(EASE=1), 1, target, serror=False) == offset

@@ -13,7 +13,7 @@ from nodes.linux.memory_failure import PAGE_TYPE_TEXT, ActionResult, Task
 from nodes.linux.pages import MemoryMap, PageKind
 from nodes.policy import Kernel
 from nodes.spec.hest import NotificationType
-from tests.blocks import CORRECTED, FATAL, TLB, arm_entry, block_of, memory_block, pei
+from tests.blocks import CORRECTED, FATAL, THRESHOLD, TLB, arm_entry, block_of, memory_block, memory_entry, pei
 from tests.doubles import accounts, give, kernel, page, source
 
 REAL = Path(__file__).parents[2] / "golden" / "linux_reader" / "cases.ndjson"
@@ -156,8 +156,57 @@ def test_the_last_section_decides_whether_the_task_is_killed_or_the_queue_emptie
     claim(asks_first, both + entries[0] + entries[1])
 
     assert (asks_last.ask.forced, len(asks_last.ask.signals)) == ([], 1)
-    assert asks_first.ask.forced == [(None, 0)]
-    assert len(asks_first.ask.signals) == (1 if version is Kernel.V6_19 else 0)
+    assert (asks_first.ask.forced, asks_first.ask.signals) == ([(None, 0)], [])
+
+
+def two_pages(first=PageKind.APPLICATION, second=PageKind.APPLICATION):
+    return block_of(memory_entry(page(first)), memory_entry(page(second, 1)))
+
+
+@every_kernel
+def test_a_task_that_lost_two_pages_gets_one_signal_for_it_keeps_one_pending(version):
+    linux = kernel(version)
+
+    claim(linux, two_pages())
+
+    assert len(linux.ask.of(PageOfflined)) == 2
+    assert [code.name for _, code in linux.ask.signals] == ["BUS_MCEERR_AR"]
+
+
+@every_kernel
+def test_the_next_abort_of_a_task_is_signalled_again(version):
+    linux = kernel(version)
+
+    for index in range(2):
+        claim(linux, memory_block(page(PageKind.APPLICATION, index)))
+
+    assert [code.name for _, code in linux.ask.signals] == ["BUS_MCEERR_AR"] * 2
+
+
+def test_in_6_19_the_page_that_was_asked_for_last_is_failed_first():
+    first = {}
+    for version in Kernel:
+        linux = kernel(version)
+        claim(linux, two_pages(PageKind.APPLICATION, PageKind.HUGE))
+        first[version] = linux.ask.signals[0][0]
+
+    assert first == {
+        Kernel.V6_1: PageKind.APPLICATION,
+        Kernel.V6_12: PageKind.APPLICATION,
+        Kernel.V6_19: PageKind.HUGE,
+    }
+
+
+@every_kernel
+def test_in_6_19_the_queue_is_the_workers_even_when_a_task_has_work_of_its_own(version):
+    linux = kernel(version)
+    corrected = memory_entry(page(PageKind.FREE), CORRECTED, THRESHOLD)
+
+    claim(linux, block_of(corrected, memory_entry(page(PageKind.APPLICATION))))
+
+    assert [event.soft for event in linux.ask.of(PageOfflined)] == ([0] if version is Kernel.V6_19 else [1, 0])
+    linux.failure_work()
+    assert sorted(event.soft for event in linux.ask.of(PageOfflined)) == [0, 1]
 
 
 @kernels
@@ -189,6 +238,19 @@ def test_a_fatal_record_panics_whoever_is_interrupted(version):
 
     assert linux.ask.down
     assert [event.reason for event in linux.ask.of(KernelPanicked)] == ["GHES: Fatal hardware error"]
+
+
+@every_kernel
+@pytest.mark.parametrize("fatal_at", [0, 1])
+def test_a_kernel_that_panicked_at_one_source_does_nothing_with_another(fatal_at, version):
+    linux = kernel(version, source_count=2)
+    blocks = [memory_block(page(PageKind.APPLICATION))]
+    blocks.insert(fatal_at, memory_block(page(PageKind.FREE), FATAL))
+
+    claim(linux, *blocks)
+
+    assert (linux.ask.of(PageOfflined), linux.ask.signals) == ([], [])
+    assert accounts(linux.ledger) == {"IN_FLIGHT": 1, "REPORTED": 1}
 
 
 def test_a_duplicate_abort_is_claimed_in_6_1_and_no_longer_in_6_12():
@@ -227,3 +289,14 @@ def test_a_record_found_at_boot_waits_for_the_worker_in_6_19_too():
     assert linux.carried() == 1
     linux.failure_work()
     assert accounts(linux.ledger) == {"REPORTED": 1}
+
+
+def test_a_kernel_has_only_what_it_needed():
+    linux = kernel()
+    assert linux.made() == (None, None)
+
+    made = linux.reader, linux.failure
+
+    assert linux.made() == made
+    linux.release()
+    assert linux.made() == (None, None)

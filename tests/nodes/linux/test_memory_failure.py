@@ -117,6 +117,16 @@ def test_a_page_that_is_poisoned_already_is_told_by_version(kind, version):
     assert results(linux)[1:] == (results(linux)[:1] if outside else acts)
 
 
+@pytest.mark.parametrize("kind", sorted(LOST_BY_TASKS), ids=lambda kind: kind.name)
+def test_required_action_on_a_page_whose_contents_were_moved_tells_nobody(kind):
+    linux = kernel()
+    linux.failure.soft_offline(page(kind), 0)
+
+    fail(linux, kind, Flag.ACTION_REQUIRED, VCPU if kind is PageKind.GUEST else APPLICATION)
+
+    assert linux.ask.signals == []
+
+
 MAPPED = LOST_BY_TASKS | {PageKind.PINNED}
 
 
@@ -141,6 +151,29 @@ def test_a_lost_huge_page_is_lost_as_a_whole_and_its_other_pages_are_free_ones()
     assert not linux.lost(base + HUGE_SIZE)
     fail(linux, PageKind.HUGE, index=4)
     assert results(linux) == [("huge page", "RECOVERED"), ("free buddy page", "RECOVERED")]
+
+
+def test_a_huge_page_that_was_moved_is_dissolved_and_nobody_lost_it():
+    linux = kernel()
+    linux.failure.soft_offline(page(PageKind.HUGE, 3), 0)
+
+    fail(linux, PageKind.HUGE, Flag.ACTION_REQUIRED, APPLICATION, index=4)
+
+    assert results(linux)[1:] == [("free buddy page", "RECOVERED")]
+    assert linux.ask.signals == []
+    assert not linux.lost(page(PageKind.HUGE, 3))
+
+
+@kernels
+@pytest.mark.parametrize("index", [0, 3])
+def test_6_1_finds_a_lost_huge_page_again_by_its_first_page_alone(index, version):
+    linux = kernel(version)
+    fail(linux, PageKind.HUGE, index=index)
+
+    fail(linux, PageKind.HUGE, Flag.ACTION_REQUIRED, APPLICATION, index=index)
+
+    found = version is not Kernel.V6_1 or index == 0
+    assert [code.name for _, code in linux.ask.signals] == (["BUS_MCEERR_AR"] if found else [])
 
 
 def test_the_queue_holds_16_pages_and_a_further_one_is_never_handled():

@@ -16,6 +16,7 @@ from nodes.linux.pages import (
     host_map,
     user_address,
 )
+from nodes.policy import Kernel
 from tests.doubles import MAP, kernel, page
 
 HOST = host_map(64, 4, 4)
@@ -82,3 +83,15 @@ def test_an_application_that_touches_a_lost_page_gets_the_byte_and_a_vmm_the_pag
     linux.publish_sigbus(MAP.page_of(address), address, SignalCode.BUS_MCEERR_AR, touched=True)
 
     assert linux.ask.events[0].address & 0xFFF == offset
+
+
+@pytest.mark.parametrize("version", list(Kernel))
+def test_a_signal_for_a_huge_page_names_its_first_4_kib_in_6_1_and_the_very_ones_since(version):
+    linux = kernel(version)
+    address = page(PageKind.HUGE, 512 + 5)
+
+    linux.publish_sigbus(MAP.page_of(address), address, SignalCode.BUS_MCEERR_AR)
+    linux.publish_sigbus(MAP.page_of(address), address + 0x38, SignalCode.BUS_MCEERR_AR, touched=True)
+
+    offset = (512 if version is Kernel.V6_1 else 512 + 5) * 4096
+    assert [event.address - APPLICATION_VA for event in linux.ask.events] == [offset, (512 + 5) * 4096 + 0x38]

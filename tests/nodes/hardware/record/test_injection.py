@@ -88,6 +88,16 @@ def test_each_flag_of_the_status_is_what_the_tester_asked_for(flag, value):
     assert getattr(status, flag) == value
 
 
+def test_an_injection_without_ci_takes_the_flag_back():
+    host, write = set_up()
+    host.record(DIMM_0).status = int(ErrStatus.of(V=1, CE=2, CI=1))
+
+    write(R.PFGCTL, control(UER=1))
+    host.run()
+
+    assert ErrStatus(host.record(DIMM_0).status).CI == 0
+
+
 @pytest.mark.parametrize("flag", ["PN", "ER"])
 def test_a_corrected_error_is_neither_poison_nor_answered(flag):
     assert getattr(shown(CE=1, **{flag: 1}), flag) == 0

@@ -1,0 +1,100 @@
+"""Carrying a run out for a command, with workers: from its beginning, or from where it stands.
+
+Source: the design's section 4, "Resume".
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from fleet.again import check_behaviour
+from fleet.console import supervise
+from fleet.expectation import ExpectTable, unmet
+from fleet.log.files import FileLog
+from fleet.manifest import SCENARIO, Manifest, Options, Summary
+from fleet.plan import Plan, plan_of
+from fleet.report import Told
+from fleet.writer import Commands
+from nodes.events import COMMAND
+
+_SHOWN: Final = ("hosts", "guests", "faults")  # options of ``run`` that the line which repeats it needs
+
+
+class Logged:
+    """A run whose commands cannot be made again: those in the log are all there are."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.roster = plan.roster
+        self.epoch_ns = plan.epoch_ns
+
+    def batches(self) -> Iterator[Commands]:
+        """Nothing to write."""
+        return iter(())
+
+
+def carry_out(log: FileLog, plan: Plan, *, workers: int) -> Told:
+    """Carry a run out to its end, or until a signal stops it. Raises LogError."""
+    source = plan if log.manifest.source == SCENARIO else Logged(plan)
+    summary, seconds, count = supervise(
+        log, source, workers=workers, commands=plan.commands_written(), end_ns=plan.end_ns
+    )
+    return told(log, plan, summary, seconds=seconds, workers=count)
+
+
+def go_on(log: FileLog, *, workers: int) -> Told:
+    """Carry a run on from where it stands. Raises LogError."""
+    check_behaviour(log)
+    plan = plan_of(log.manifest)
+    summary = log.summary()
+    if summary is not None and not _more_commands(log, summary):
+        return told(log, plan, summary, seconds=0.0, workers=0)
+    log.lock()
+    log.unfinish()
+    return carry_out(log, plan, workers=workers)
+
+
+def _more_commands(log: FileLog, summary: Summary) -> bool:
+    """Whether somebody sent commands to a run that was over."""
+    return any(
+        next((entry.offset + 1 for entry in log.commands_backwards(partition)), 0) > handled
+        for partition, handled in enumerate(summary.counts[COMMAND])
+    )
+
+
+def told(log: FileLog, plan: Plan, summary: Summary, *, seconds: float, workers: int) -> Told:
+    """What a run came to, with the line that repeats it."""
+    manifest = log.manifest
+    expected = is_as_expected(manifest, plan)
+    return Told(
+        scenario=plan.scenario.name,
+        seed=plan.seed,
+        hosts=plan.roster.count,
+        guests=plan.roster.guests,
+        workers=workers,
+        summary=summary,
+        seconds=seconds,
+        repeat=repeat_of(manifest, str(log.folder)),
+        out=str(log.folder),
+        unmet=unmet(plan.scenario.expect, summary) if expected and not summary.interrupted else [],
+        place=manifest.place or manifest.name,
+        unchecked=not expected and plan.scenario.expect != ExpectTable(),
+    )
+
+
+def is_as_expected(manifest: Manifest, plan: Plan) -> bool:
+    """Whether the run is the scenario as it stands, so that what it expects holds."""
+    options = manifest.options
+    return options == Options(seed=options.seed) and plan.seed == plan.scenario.seed
+
+
+def repeat_of(manifest: Manifest, out: str) -> list[str]:
+    """The command that makes this run again beside it."""
+    if manifest.source != SCENARIO:
+        return ["rasfleet", "resume", out]
+    words = ["rasfleet", "run", manifest.place or manifest.name, "--seed", str(manifest.seed)]
+    for name in _SHOWN:
+        value = getattr(manifest.options, name)
+        if value is not None:
+            words += [f"--{name}", str(value)]
+    if manifest.options.until_s is not None:
+        words += ["--until", f"{manifest.options.until_s:.9f}".rstrip("0").rstrip(".")]
+    return [*words, "--out", f"{out}-again"]

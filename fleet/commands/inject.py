@@ -1,0 +1,76 @@
+"""``rasfleet inject``: a fault for a host of a run that goes on, or that is over."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Final, TypedDict, Unpack
+
+import click
+
+from fleet.commands.trace import Guest, Number
+
+COUNT_MAX: Final = 100_000
+PE_MAX: Final = 255
+
+HELP: Final = """Send a fault to a host of RUN.
+
+FAULT is a name (rasfleet trace --list), or raw: esr:0x..., guest-esr:0x..., vserror:0x..., block:FILE. It stands
+in the log when this ends. A run that goes on takes it at once; one that was stopped or is over takes it when it
+is resumed. It happens when its turn comes: its time is that of its shard's clock.
+"""
+
+
+class Given(TypedDict):
+    """The options of the command line."""
+
+    host: str
+    address: int | None
+    guest: int | None
+    at: str
+    pe: int
+    count: int
+    as_json: bool
+
+
+@click.command(help=HELP)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("fault")
+@click.option("--host", required=True, help="Its name.")
+@click.option("--address", type=Number(), help="Physical address; of a task's page by default.")
+@click.option("--guest", type=Guest(), help="The guest that meets it, or none; the address's owner by default.")
+@click.option("--at", type=click.Choice(["el0", "el1"]), default="el0", show_default=True, help="What runs there.")
+@click.option("--pe", type=click.IntRange(0, PE_MAX), default=0, show_default=True, help="The PE that meets it.")
+@click.option("--count", type=click.IntRange(1, COUNT_MAX), default=1, show_default=True, help="So many times.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def inject(run: Path, fault: str, **given: Unpack[Given]) -> None:
+    """Send a fault to a host of a run."""
+    from fleet import inject as sending
+    from fleet.commands.trace import read_block
+    from fleet.log.files import FileLog
+    from fleet.tracing import NotTraceable, Wanted
+
+    wanted = Wanted(fault, given["address"], given["guest"], int(given["at"] == "el1"))
+    try:
+        sent = sending.inject(
+            FileLog.open(run),
+            given["host"],
+            wanted,
+            block=read_block(fault),
+            count=given["count"],
+            pe=given["pe"],
+        )
+    except NotTraceable as wrong:
+        raise click.UsageError(str(wrong)) from None
+    if given["as_json"]:
+        address = None if sent.address is None else f"0x{sent.address:x}"
+        click.echo(json.dumps(sent._asdict() | {"address": address}))
+        return
+    where = "" if sent.address is None else f" at 0x{sent.address:x}"
+    click.echo(
+        f"{fault}{where} for {sent.host}: {sent.commands} in ras.command.v1, partition {sent.partition}, "
+        f"offset {sent.offset}"
+    )
+    click.echo(f"a run that does not go on takes it with: rasfleet resume {shlex.quote(str(run))}", err=True)
+
+
+command = inject

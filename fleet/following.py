@@ -1,0 +1,107 @@
+"""The events of a run as they are written, in the order of time.
+
+Each partition says with its watermarks how far it is; what lies before the lowest watermark of all can be told.
+The partitions that are furthest behind are read first, so that little waits.
+
+Source: the design's section 3, "Time" (watermarks).
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from fleet.codec import TOPICS, UnknownEvent, decode_command, decode_event
+from fleet.log.files import FileLog
+from fleet.log.frames import COMMANDS, EVENTS, entries
+from fleet.log.protocol import Entry
+from nodes.events import COMMAND, ClockAdvanced, Event
+
+AHEAD_MAX: Final = 20_000  # events of a partition that wait for others, before it is read no further
+Decoded = tuple[Entry, Event | UnknownEvent]
+
+
+class _Stream:
+    """What one partition brings, of commands or of events."""
+
+    def __init__(
+        self, log: FileLog, content: int, partition: int, topics: Sequence[str], host: bytes | None
+    ) -> None:
+        self._frames = log.follow(content, partition)
+        self._partition = partition
+        self._topics = topics
+        self._host = host
+        self._marks = dict.fromkeys(topics, -1)
+        self.waiting: list[Decoded] = []
+
+    @property
+    def mark_ns(self) -> int:
+        """Nothing that is still to come is earlier."""
+        return min(self._marks.values())
+
+    def read(self) -> bool:
+        """Read a frame; False when there is none."""
+        frame = self._frames.next()
+        if frame is None:
+            return False
+        for part in frame.parts:
+            if part.topic in self._topics:
+                decode = decode_command if part.topic == COMMAND else decode_event
+                for entry in entries(part, self._partition, str(self._frames.path), frame.start):
+                    event = decode(entry.value)
+                    if isinstance(event, ClockAdvanced):
+                        self._marks[part.topic] = event.time_ns
+                    if self._host in (None, entry.key):
+                        self.waiting.append((entry, event))
+        return True
+
+    def take(self, before_ns: int | None) -> list[Decoded]:
+        """What lies before a time, or everything."""
+        self.waiting.sort(key=order)
+        upto = len(self.waiting)
+        if before_ns is not None:
+            upto = next((at for at, (_, event) in enumerate(self.waiting) if event.time_ns >= before_ns), upto)
+        taken, self.waiting = self.waiting[:upto], self.waiting[upto:]
+        return taken
+
+    def close(self) -> None:
+        """Be done with it."""
+        self._frames.close()
+
+
+def order(pair: Decoded) -> tuple[int, int, str, int, int]:
+    """The order in which events are told: by time, then partition, host, sequence and topic."""
+    entry, event = pair
+    return event.time_ns, entry.partition, event.host, event.sequence, TOPICS.index(entry.topic)
+
+
+def follow(
+    log: FileLog, partitions: Sequence[int], topics: Sequence[str], host: str | None, *, pause: Callable[[], None]
+) -> Iterator[Decoded]:
+    """The events of some topics, until the run is over. ``pause`` is called while nothing comes."""
+    key = None if host is None else host.encode()
+    wanted = [(COMMANDS, [COMMAND])] if COMMAND in topics else []
+    if events := [topic for topic in topics if topic != COMMAND]:
+        wanted.append((EVENTS, events))
+    streams = [_Stream(log, content, part, of, key) for content, of in wanted for part in partitions]
+    try:
+        while True:
+            over = log.summary() is not None
+            moved = _read(streams)
+            low_ns = min(stream.mark_ns for stream in streams)
+            done = over and not moved
+            yield from heapq.merge(*(stream.take(None if done else low_ns) for stream in streams), key=order)
+            if done:
+                return
+            if not moved:
+                pause()
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+def _read(streams: Sequence[_Stream]) -> bool:
+    """Read on where it is due: those that are furthest behind, and whoever has little waiting."""
+    low_ns = min(stream.mark_ns for stream in streams)
+    due = [stream for stream in streams if stream.mark_ns <= low_ns or len(stream.waiting) < AHEAD_MAX]
+    moved = [stream.read() for stream in due]
+    return any(moved)

@@ -1,0 +1,230 @@
+"""The supervisor: starts the workers of a run, watches them, starts those again that die, and writes the commands.
+
+A worker that dies is said with what it died of, and started again: it takes its shards over from the last
+checkpoint, and what it wrote before is compared and skipped. One that dies over and over without getting further
+ends the run. One that says nothing for too long is ended and started again; while the supervisor itself was
+stopped, nobody's silence counts.
+
+Source: the design's section 4, "Resume".
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from fleet.log.files import FileLog
+from fleet.log.protocol import LogError
+from fleet.manifest import Summary
+from fleet.messages import Ended, Failed, Finish, Progress, Said, Stop, ToWorker, packed, raised, read_message
+from fleet.run import summary_of
+from fleet.shard import first_of
+from fleet.writer import AHEAD_MAX, CommandWriter, Source
+
+WORKERS_MAX: Final = 64  # of one run on one machine
+DEATHS_MAX: Final = 3  # of a worker in a row, without getting further; then the run ends
+SILENT_S: Final = 60.0  # wall time; a worker that says nothing for so long is ended
+LOOK_S: Final = 1.0  # between two looks at who is silent
+PARTING_S: Final = 10.0  # that a worker has to write what it handled, when another one's failure ends the run
+WORKER: Final = ["-m", "fleet.worker"]  # what Python runs, before the run's folder and the partitions
+_NOTHING: Final = Progress(0, 0, 0, 0, {})
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Watched:
+    """One worker: its shards, its process, and what it said."""
+
+    def __init__(self, number: int, partitions: Sequence[int]) -> None:
+        self.number = number
+        self.partitions = partitions
+        self.process: asyncio.subprocess.Process | None = None
+        self.progress = _NOTHING
+        self.ended: Ended | None = None
+        self.failed: Failed | None = None
+        self.heard_s = 0.0  # the loop's time when it last said something
+
+    def send(self, message: ToWorker) -> None:
+        """Say something to it, if it is there."""
+        if self.process is not None and self.process.stdin is not None and not self.process.stdin.is_closing():
+            self.process.stdin.write(packed(message))
+
+    def kill(self) -> None:
+        """End its process, whatever state that is in."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+
+
+class Supervisor:
+    """One run, carried out by worker processes."""
+
+    def __init__(
+        self,
+        log: FileLog,
+        source: Source,
+        *,
+        workers: int,
+        say: Callable[[str], None],
+        report: Callable[[Progress, int], None] | None = None,
+        silent_s: float = SILENT_S,
+    ) -> None:
+        partitions = log.manifest.partitions
+        count = min(workers, partitions)
+        self._log = log
+        self._say = say
+        self._report = report
+        self._silent_s = silent_s
+        self._stopped = False
+        self._finish: Finish | None = None
+        self._heard = asyncio.Event()
+        self.writer = CommandWriter(log, source)
+        self.workers = [Watched(number, range(number, partitions, count)) for number in range(count)]
+        self.restarts = 0
+
+    def stop(self) -> None:
+        """Take no further commands; those that were taken go through."""
+        self._stopped = True
+        self.writer.stop()
+        self._heard.set()
+        for worker in self.workers:
+            worker.send(Stop())
+
+    async def run(self) -> Summary:
+        """Run to the end, or until it is stopped. Raises LogError."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                looking = tasks.create_task(self._look_for_silence())
+                async with asyncio.TaskGroup() as working:
+                    for worker in self.workers:
+                        working.create_task(self._keep(worker))
+                    working.create_task(self._write())
+                looking.cancel()
+        except* LogError as faults:
+            raise first_of(faults) from None
+        finally:
+            await asyncio.gather(*(_part(worker) for worker in self.workers))
+        shards = [shard for worker in self.workers if worker.ended is not None for shard in worker.ended.shards]
+        interrupted = any(worker.ended is None or worker.ended.stopped for worker in self.workers)
+        return summary_of(shards, interrupted=interrupted)
+
+    async def _write(self) -> None:
+        """Write the plan's commands, and say where they end."""
+        if await self.writer.run(self._room):
+            self._finish = Finish(self.writer.offsets)
+            for worker in self.workers:
+                worker.send(self._finish)
+
+    async def _room(self, written: int) -> None:
+        while written - self.place().commands > AHEAD_MAX and not self._stopped:
+            self._heard.clear()
+            await self._heard.wait()
+
+    def place(self) -> Progress:
+        """How far the workers are together."""
+        found = [worker.progress for worker in self.workers]
+        outcomes: dict[str, int] = {}
+        for progress in found:
+            for name, count in progress.outcomes.items():
+                outcomes[name] = outcomes.get(name, 0) + count
+        return Progress(
+            commands=sum(progress.commands for progress in found),
+            faults=sum(progress.faults for progress in found),
+            events=sum(progress.events for progress in found),
+            time_ns=min(progress.time_ns for progress in found),
+            outcomes=outcomes,
+        )
+
+    async def _keep(self, worker: Watched) -> None:
+        """Keep one worker at work until its shards have ended."""
+        deaths = 0
+        while True:
+            before = worker.progress.commands
+            await self._start(worker)
+            code = await self._listen(worker)
+            if worker.ended is not None:
+                return
+            if worker.failed is not None and (fault := raised(worker.failed)) is not None:
+                raise fault
+            deaths = 1 if worker.progress.commands > before else deaths + 1
+            reason = _died_of(code, worker.failed)
+            if deaths >= DEATHS_MAX:
+                raise LogError(f"worker {worker.number} died {deaths} times without getting further: {reason}")
+            self.restarts += 1
+            self._say(f"worker {worker.number} {reason}; it is started again")
+
+    async def _start(self, worker: Watched) -> None:
+        partitions = ",".join(map(str, worker.partitions))
+        worker.failed = None
+        worker.heard_s = asyncio.get_running_loop().time()
+        worker.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *WORKER, str(self._log.folder), partitions),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        if self._finish is not None:
+            worker.send(self._finish)
+        if self._stopped:
+            worker.send(Stop())
+
+    async def _listen(self, worker: Watched) -> int:
+        """What a worker says, until it ends; returns its exit code."""
+        process = worker.process
+        assert process is not None, "it was started"
+        assert process.stdout is not None, "it has a pipe"
+        while (message := await read_message(process.stdout)) is not None:
+            worker.heard_s = asyncio.get_running_loop().time()
+            match message:
+                case Progress():
+                    worker.progress = message
+                    self._heard.set()
+                    if self._report is not None:
+                        self._report(self.place(), self.writer.written)
+                case Said(text):
+                    self._say(text)
+                case Ended():
+                    worker.ended = message
+                case Failed():
+                    worker.failed = message
+        return await process.wait()
+
+    async def _look_for_silence(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began_s = loop.time()
+            await asyncio.sleep(LOOK_S)
+            stopped_s = loop.time() - began_s - LOOK_S  # that the supervisor itself did not run
+            for worker in self.workers:
+                worker.heard_s += max(0.0, stopped_s)
+                if worker.process is None or worker.ended is not None:
+                    continue
+                if loop.time() - worker.heard_s > self._silent_s:
+                    self._say(f"worker {worker.number} said nothing for {self._silent_s:.0f} s and is ended")
+                    worker.heard_s = loop.time()
+                    worker.kill()
+
+
+def _died_of(code: int, failed: Failed | None) -> str:
+    if failed is not None:
+        return f"died of a defect, {failed.kind}: {failed.text}"
+    if code < 0:
+        return f"died of signal {-code} ({signal.Signals(-code).name})"
+    return f"ended with exit code {code}"
+
+
+async def _part(worker: Watched) -> None:
+    """A worker that is still there writes what it handled and ends; one that does not is ended."""
+    process = worker.process
+    if process is None:
+        return
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), PARTING_S)
+    except TimeoutError:
+        worker.kill()
+        await process.wait()

@@ -35,6 +35,7 @@ class Given(TypedDict):
     until: str | None
     workers: int | None
     out: Path | None
+    yes: bool
     as_json: bool
 
 
@@ -55,6 +56,7 @@ class Given(TypedDict):
     "--until", metavar="TIME", help="End at a virtual time: seconds, or 90m, 2h, 1d; the run's beginning, no more."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder; runs/<name> by default.")
+@click.option("--yes", is_flag=True, help="Run even where the disk will not hold it.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def run(scenario: str, **given: Unpack[Given]) -> None:
     """Run a scenario."""
@@ -63,6 +65,7 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
     from fleet.log.files import FileLog
     from fleet.manifest import Manifest, Options
     from fleet.plan import Plan
+    from fleet.room import check_room, room_for
     from fleet.scenario import epoch_ns, load, parse
     from fleet.scenario_errors import ScenarioError
     from fleet.supervisor import cores
@@ -86,8 +89,13 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         version=__version__,
         place=scenario,
     )
-    log = FileLog.create(given["out"] or Path("runs") / parsed.name, manifest)
-    finish(carry_out(log, plan, workers=given["workers"] or cores()), as_json=given["as_json"])
+    out, workers = given["out"] or Path("runs") / parsed.name, given["workers"] or cores()
+    room = room_for(plan.estimate(), out, workers=workers)
+    if not given["yes"]:
+        check_room(room, out)
+    click.echo(f"rasfleet: {room.told()} with {workers} worker{'s'[: workers > 1]}", err=True)
+    log = FileLog.create(out, manifest)
+    finish(carry_out(log, plan, workers=workers), as_json=given["as_json"])
 
 
 def finish(told: "Told", *, as_json: bool) -> None:

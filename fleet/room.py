@@ -47,8 +47,8 @@ def check_room(room: Room, folder: Path) -> None:
     if not room.suffices:
         raise LogError(
             f"{folder}: the run takes about {size_in_words(room.estimate.size_bytes)}, of the disk's "
-            f"{size_in_words(room.total_bytes)} {size_in_words(room.free_bytes)} are free; make room, end it earlier "
-            "with --until, choose another --out, or go on with --yes"
+            f"{size_in_words(room.total_bytes)} {size_in_words(room.free_bytes)} are free; make room, end it "
+            "earlier with --until, choose another --out, or go on with --yes"
         )
 
 

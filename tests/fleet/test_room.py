@@ -33,7 +33,10 @@ def test_something_of_the_disk_stays_free(tmp_path, free, suffices):
             check_room(room, tmp_path)
 
 
-@pytest.mark.parametrize(("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (2e12, "2.0 TB")])
+SIZES = [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (2e12, "2.0 TB")]
+
+
+@pytest.mark.parametrize(("size", "words"), SIZES)
 def test_sizes_are_told_in_the_unit_that_people_use(size, words):
     assert size_in_words(size) == words
 

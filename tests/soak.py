@@ -1,8 +1,8 @@
 """A storm that is faster than the disk takes it: ``python -m tests.soak [MINUTES] [BYTES_PER_S]``.
 
-One process runs storm after storm, seed by seed, into one folder after another, through a disk that takes so many
-bytes a second and no more. What it must show: memory stays bounded however long it goes on, every fault is accounted
-for, and nothing is left out.
+One process runs storm after storm, seed by seed, into one folder after another, through a disk that takes so
+many bytes a second and no more. What it must show: memory stays bounded however long it goes on, every fault is
+accounted for, and nothing is left out.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ def storms(folder, seconds, disk, seen):
                     flush=True,
                 )
             if now_s - began_s >= seconds:
-                run.stop()
+                run.stop()  # noqa: B023 (called while this run goes on)
 
         run = Run(log, plan, report=report)
 

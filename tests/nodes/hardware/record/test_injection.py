@@ -3,6 +3,7 @@
 import pytest
 
 from nodes.events import commands as c
+from nodes.hardware.fault import FAULTS
 from nodes.hardware.ras_nodes import RasNodeKind, ras_node
 from nodes.hardware.record import RESTARTS_MAX, RecordRegister
 from nodes.host import Host, Switches
@@ -71,6 +72,25 @@ def test_a_deferred_error_is_recorded_as_such():
 @pytest.mark.parametrize(("written", "recorded"), [(1, 0b10), (2, 0b01), (3, 0b11)])
 def test_the_kind_of_a_corrected_error_is_coded_differently_in_control_and_status(written, recorded):
     assert recorded == shown(CE=written).CE
+
+
+CODES = {  # SERR that the RAS node supplies, PFGF.SYN being 0: CE, DE, UEO, UER, UEU, UC
+    RasNodeKind.MEMORY: (0x0C, 0x0C, 0x0C, 0x0C, 0x0C, 0x0B),
+    RasNodeKind.CACHE: (0x06, 0x06, 0x06, 0x06, 0x06, 0x07),
+    RasNodeKind.TLB: (0x08, 0x08, 0x08, 0x08, 0x09, 0x09),
+    RasNodeKind.BUS: (0x05, 0x17, 0x05, 0x12, 0x12, 0x14),
+    RasNodeKind.PCIE: (0x19, 0x19, 0x19, 0x19, 0x19, 0x19),
+}
+
+
+@pytest.mark.parametrize("kind", CODES)
+@pytest.mark.parametrize("state", ["CE", "DE", "UEO", "UER", "UEU", "UC"])
+def test_the_ras_node_supplies_the_code_of_a_real_error_of_that_state(kind, state):
+    status = shown(ras_node(kind, 0), **{state: 1})
+
+    real = next(fault for fault in FAULTS if (fault.kind, fault.state.name) == (kind, state))
+    assert (CODES[kind][ErrorState[state] - 1], 0) == (status.SERR, status.IERR)
+    assert real.serr == status.SERR
 
 
 @pytest.mark.parametrize("fields", [{}, {"UC": 1, "DE": 1}, {"UEO": 1, "UER": 1}, {"CE": 1, "DE": 1}])

@@ -296,6 +296,10 @@ class Machine:
 
     def reset(self, *, cold: bool, reason: str) -> None:
         """The host is reset and boots: records survive an Error Recovery reset and are told by BERT."""
+        self._take_down(reason, cold=cold)
+        self._boot()
+
+    def _take_down(self, reason: str, *, cold: bool) -> None:
         self.resets += 1
         self.publish(HostReset, reason, int(cold))
         self.guests.host_gone("the host was reset")
@@ -306,7 +310,6 @@ class Machine:
             lost += self.sources.initialise()
         self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
         self.board.lose_power(cold=cold)
-        self._boot()
 
     def _boot(self) -> None:
         self.down = False
@@ -316,17 +319,15 @@ class Machine:
         self.kernel.boot()
 
     def change_platform(self, platform: Platform) -> None:
-        """Other switches: firmware and kernels are exchanged, which takes a reset.
+        """Other switches: firmware and kernels are exchanged while the host is down, and it boots with them.
 
-        What the old kernel began while it booted once more goes with it, even a panic.
+        Error records survive, as in an Error Recovery reset; the new firmware initialises its memory, so that a
+        block that the old kernel had not read is gone.
         """
-        self.reset(cold=False, reason="the switches changed")
-        lost = self.kernel.carried() + self.monitor.carried() + self.sources.initialise()
-        self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
+        self._take_down("the switches changed", cold=False)
+        self.ledger.move(self.sources.initialise(), Account.IN_FLIGHT, Account.LOST_HOST_RESET)
         self.set_platform(platform)
-        self.monitor.sdei.boot()
-        self.down = False
-        self.guests.host_back()
+        self._boot()
 
 
 _TIMERS: Final[dict[Timer, Callable[..., object]]] = {

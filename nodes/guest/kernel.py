@@ -2,7 +2,7 @@
 
 "UEU in a guest" is decided by nodes.linux.traps.SERROR_RULE, asked here in ``serror``.
 
-Sources: as nodes.linux; the flow description (e), (f). The alternative "on demand" has no consumer in Linux: the
+Sources: as nodes.linux; arch/arm64/kernel/entry-common.c; the flow description (e), (f). The alternative "on demand" has no consumer in Linux: the
 kernel would call firmware from task work, since it cannot from an abort.
 """
 
@@ -49,6 +49,9 @@ class Neighbours(Protocol):
 
     def guest_call_later(self, guest: int, delay_ns: int) -> None:
         """A call of the guest's firmware returns soon."""
+
+    def guest_unmasks(self, guest: int) -> None:
+        """The guest's abort handler unmasks SErrors as they were before: one that is pending is taken there."""
 
     def guest_lost_task(self, guest: int) -> None:
         """The task that ran in the guest is gone."""
@@ -147,8 +150,14 @@ class GuestKernel:
         self._abort(el, _abort_esr(el, far_valid=True), sources)
 
     def _abort(self, el: int, esr: int, sources: Iterable[ErrorSource]) -> None:
-        """do_sea(): from a task APEI may claim it; from the kernel nothing does, and records stay unread."""
+        """do_sea(): from a task APEI may claim it; from the kernel nothing does, and records stay unread.
+
+        Before it, el1_abort() and el0_da() restore PSTATE.A, which taking the exception had set.
+        """
         self.publish(GuestSeaTaken, self.guest, el, esr, 0)
+        self.ask.guest_unmasks(self.guest)
+        if self.down:
+            return
         linux = self.running()
         task = None if el else GUEST_TASK
         if task is not None and self.acknowledges and linux.claim_sea(sources, task) == 0:

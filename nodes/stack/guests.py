@@ -11,6 +11,7 @@ from nodes.apei.source import ErrorSource
 from nodes.events import Event, GuestReset, GuestStarted, GuestStopped, SignalCode
 from nodes.guest.kernel import GuestKernel
 from nodes.guest.uefi import NO_FIRMWARE, Booted
+from nodes.hardware.routing import EL1
 from nodes.hypervisor.kvm import Kvm, Vcpu
 from nodes.hypervisor.versions import QemuBehaviour
 from nodes.hypervisor.vmm import SEA_SOURCE, Vmm
@@ -192,6 +193,14 @@ class Guests:
         state = self.guest_of(vcpu.guest)
         state.kernel.plain_abort(vcpu.el, _sea_sources(state.vmm))
         self.ask.guest_lost_task(vcpu.guest)
+
+    def guest_unmasks(self, guest: int) -> None:
+        """In its abort handler, at EL1, a guest restores PSTATE.A as it was before the abort."""
+        vcpu = self.guest_of(guest).vcpu
+        if vcpu.vse:
+            el, vcpu.el = vcpu.el, EL1
+            self.kvm.enter(vcpu)
+            vcpu.el = el
 
     def guest_takes_vmm_abort(self, guest: int) -> None:
         """The guest takes a synchronous external abort whose registers QEMU wrote."""

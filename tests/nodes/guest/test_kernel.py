@@ -48,12 +48,16 @@ class GuestMachine(Recorder):
         self.guest_config = KernelConfig(BEHAVIOUR[version], MAP, 2, panic_on_oops)
         self.later = []
         self.lost_tasks = self.falls = 0
+        self.unmasked_after = []  # facts that had left when the handler unmasked
 
     def guest_failure_work_later(self, guest, delay_ns):
         self.later.append(delay_ns)
 
     def guest_call_later(self, guest, delay_ns):
         self.later.append(delay_ns)
+
+    def guest_unmasks(self, guest):
+        self.unmasked_after.append([type(event) for event in self.events])
 
     def guest_lost_task(self, guest):
         self.lost_tasks += 1
@@ -131,6 +135,15 @@ def test_from_the_kernel_itself_nobody_claims_it_and_the_record_stays_unread(pan
     assert goes_on != panic_on_oops
     assert (source.read_ack, kernel.ask.of(RecordRead)) == (0, [])
     assert len(kernel.ask.of(KernelPanicked if panic_on_oops else TaskKilled)) == 1
+
+
+@levels
+def test_the_handler_of_an_abort_unmasks_serrors_before_it_does_anything(el):
+    kernel = guest()
+
+    kernel.vmm_abort(el, [])
+
+    assert kernel.ask.unmasked_after == [[GuestSeaTaken]]
 
 
 def test_without_a_record_the_application_gets_an_object_error():

@@ -149,12 +149,13 @@ class SetGuestStep(GuestStep, frozen=True, kw_only=True, tag="set-guest"):
 
 
 class SetPeStep(Step, frozen=True, kw_only=True, tag="set-pe"):
-    """What runs on a PE of the host."""
+    """What runs on a PE: a guest, or the host's own code."""
 
     pe: Small = 0
     el: Annotated[int, Meta(ge=0, le=2)] = 0
     masked: bool = False
     sdei_masked: bool = False
+    guest: Small | UnsetType = UNSET  # whose vCPU runs there; the host itself, unless it is said
 
 
 class StartGuestStep(GuestStep, frozen=True, kw_only=True, tag="start-guest"):
@@ -302,7 +303,7 @@ _COMMANDS: Final[Mapping[type[Step], Callable[[Any, Platform], Made]]] = {
     ),
     SetPeStep: lambda step, host: (
         c.SetPe,
-        (step.pe % host.shape.pes, step.el, int(step.masked), int(step.sdei_masked)),
+        (step.pe % host.shape.pes, step.el, int(step.masked), int(step.sdei_masked), _guest(step.guest, host)),
     ),
     StartGuestStep: lambda step, host: (c.StartGuest, (step.guest_on(host),)),
     StopGuestStep: lambda step, host: (c.StopGuest, (step.guest_on(host),)),

@@ -2,8 +2,8 @@
 
 "UEU in a guest" is decided by nodes.linux.traps.SERROR_RULE, asked here in ``serror``.
 
-Sources: as nodes.linux; arch/arm64/kernel/entry-common.c; the flow description (e), (f). The alternative "on demand" has no consumer in Linux: the
-kernel would call firmware from task work, since it cannot from an abort.
+Sources: as nodes.linux; arch/arm64/kernel/entry-common.c; the flow description (e), (f). The alternative "on
+demand" has no consumer in Linux: the kernel would call firmware from task work, since it cannot from an abort.
 """
 
 from collections.abc import Iterable

@@ -55,6 +55,9 @@ class Neighbours(Protocol):
     def guest_lost_task(self, guest: int) -> None:
         """The task that ran in a guest is gone, or the guest is."""
 
+    def guest_runs_nowhere(self, guest: int) -> None:
+        """A guest is gone, or its kernel panicked: no PE executes its code."""
+
     def memory_mapped_anew(self, guest: int) -> None:
         """A VMM mapped fresh pages in place of its guest's poisoned ones."""
 
@@ -254,8 +257,16 @@ class Guests:
         state.kernel.acknowledges = acknowledges
         self.kvm.enter(state.vcpu)
 
+    def enters(self, guest: int, el: int, *, masked: bool) -> None:
+        """A guest, if it is one, runs on a PE from now on: its vCPU is at that level."""
+        if self.alive(guest):
+            vcpu = self.guest_of(guest).vcpu
+            vcpu.el, vcpu.masked = min(el, 1), masked
+            self.kvm.enter(vcpu)
+
     def guest_down(self, guest: int) -> None:
         """A guest's kernel panicked: it reboots after its panic time."""
+        self.ask.guest_runs_nowhere(guest)
         self.ask.guest_lost_task(guest)
         self.ask.set_timer(REBOOT_NS, Timer.GUEST_REBOOT, guest)
 
@@ -267,6 +278,7 @@ class Guests:
 
     def _drop(self, guest: int) -> None:
         state = self.guests.pop(guest, None)
+        self.ask.guest_runs_nowhere(guest)
         self.ask.guest_lost_task(guest)
         self.ask.memory_mapped_anew(guest)
         if state is None:

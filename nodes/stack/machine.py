@@ -199,6 +199,10 @@ class Machine:
         """The task that ran in a guest is gone, or the guest is."""
         self.tasks.gone(guest)
 
+    def guest_runs_nowhere(self, guest: int) -> None:
+        """No PE executes a guest's code any more."""
+        self.board.pes.vacate(guest)
+
     def memory_mapped_anew(self, guest: int) -> None:
         """A VMM mapped fresh pages in place of its guest's poisoned ones."""
         self.kernel.linux.mapped_anew(guest)

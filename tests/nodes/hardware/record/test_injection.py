@@ -223,6 +223,66 @@ def test_an_injected_error_that_is_answered_in_band_reaches_the_pe_that_owns_the
     assert host.accounted()
 
 
+BY_HANDLING = pytest.mark.parametrize(  # level that takes the SError, and what the guest then gets
+    ("handling", "target", "to_guest"), [("firmware_first", 3, []), ("kernel_first", 2, [0xBF00_0000])]
+)
+
+
+@BY_HANDLING
+@pytest.mark.parametrize("el", [0, 1])
+def test_it_is_taken_while_the_guest_runs_that_was_put_on_the_pe(el, handling, target, to_guest):
+    host, write = set_up(CACHE_3, switches=Switches(handling=handling))
+    host.do(c.SetPe, 3, el, 0, 0, 2)
+
+    write(R.PFGCTL, control(UER=1, ER=1))
+    host.run()
+
+    taken = injected(host, "SErrorTaken")
+    assert [(event.pe, event.guest, event.from_el, event.target_el) for event in taken] == [(3, 2, el, target)]
+    virtual = injected(host, "VirtualSErrorTaken")
+    assert [(event.guest, event.from_el, event.esr) for event in virtual] == [(2, el, esr) for esr in to_guest]
+    assert host.accounted()
+
+
+def test_the_guest_stays_on_its_pe_for_the_next_error():
+    host, write = set_up(CACHE_3, switches=Switches())
+    host.do(c.SetPe, 3, 1, 0, 0, 2)
+
+    write(R.PFGCTL, control(UEO=1, ER=1, R=1))
+    host.run_until(300_000)
+    write(R.PFGCTL, 0)
+    host.run()
+
+    guests = [event.guest for event in injected(host, "SErrorTaken")]
+    assert len(guests) > 1
+    assert set(guests) == {2}
+
+
+@pytest.mark.parametrize(
+    "leaves", [(c.StopGuest, 2), (c.SetPe, 5, 0, 0, 0, 2), (c.SetPe, 3)], ids=["stopped", "moved", "host's code"]
+)
+def test_a_guest_that_left_its_pe_is_not_there_when_the_error_comes(leaves):
+    host, write = set_up(CACHE_3, switches=KERNEL_FIRST)
+    host.do(c.SetPe, 3, 0, 0, 0, 2)
+
+    host.do(*leaves)
+    write(R.PFGCTL, control(UEO=1, ER=1))
+    host.run()
+
+    assert [event.guest for event in injected(host, "SErrorTaken")] == [-1]
+
+
+def test_a_guest_that_masks_serrors_on_its_pe_gets_its_virtual_one_later():
+    host, write = set_up(CACHE_3, switches=KERNEL_FIRST)
+    host.do(c.SetPe, 3, 1, 1, 0, 2)
+
+    write(R.PFGCTL, control(UER=1, ER=1))
+    host.run()
+
+    assert [type(event).__name__ for event in host.events[-2:]] == ["SErrorTaken", "VirtualSErrorPended"]
+    assert host.guest(2).vcpu.vse
+
+
 @pytest.mark.parametrize(
     ("node", "fields"), [(DIMM_0, {"UER": 1, "ER": 1}), (CACHE_3, {"UER": 1}), (CACHE_3, {"DE": 1})]
 )

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from nodes.apei.source import ErrorSource, Sources
-from nodes.el3.monitor import Entry, Monitor
+from nodes.el3.entry import Entry
+from nodes.el3.monitor import Monitor
 from nodes.el3.sources import POLL_INTERVAL_MS
 from nodes.events import (
     NO_GUEST,

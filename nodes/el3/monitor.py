@@ -41,7 +41,7 @@ from nodes.hardware.pe import NOTHING
 from nodes.hardware.ras_nodes import INSTANCE_MASK, model_of
 from nodes.hardware.record import AV
 from nodes.hardware.routing import EL2, EL3, PENDING
-from nodes.ledger import Account, Ledger
+from nodes.ledger import Account
 from nodes.policy import Probes, Switches
 from nodes.spec.aarch64 import ExceptionClass, ScrEl3
 from nodes.spec.err import V
@@ -90,25 +90,11 @@ class Neighbours(Protocol):
 class Monitor:
     """The EL3 floor of one host."""
 
-    __slots__ = (
-        "ask",
-        "board",
-        "entries",
-        "ledger",
-        "masked",
-        "partition",
-        "sdei",
-        "sources",
-        "stopped",
-        "switches",
-    )
+    __slots__ = ("ask", "board", "entries", "masked", "partition", "sdei", "sources", "stopped", "switches")
 
-    def __init__(
-        self, ask: Neighbours, board: Board, ledger: Ledger, switches: Switches, sources: Sources
-    ) -> None:
+    def __init__(self, ask: Neighbours, board: Board, switches: Switches, sources: Sources) -> None:
         self.ask = ask
         self.board = board
-        self.ledger = ledger
         self.switches = switches
         self.sources = sources
         self.sdei = Dispatcher()
@@ -166,7 +152,7 @@ class Monitor:
         state = self.board.pe_of(pe)
         taken = self.board.pes.take(pe)
         state.masked = False
-        self.ledger.move(taken.carried, Account.IN_FLIGHT, Account.REPORTED)
+        self.board.ledger.move(taken.carried, Account.IN_FLIGHT, Account.REPORTED)
         nested = serror_esr(taken.iss)
         self.ask.publish(SErrorTaken, pe, EL3, EL3, nested, entry.guest)
         waiting = entry.esr if is_abort(entry.esr) else 0
@@ -329,7 +315,7 @@ class Monitor:
         if written is Written.WRITTEN:
             self.ask.publish(StatusBlockWritten, Level.EL3, source.kind.source_id, source.kind.notification, block)
             return
-        self.ledger.move(carried, Account.IN_FLIGHT, LOST_AS[written])
+        self.board.ledger.move(carried, Account.IN_FLIGHT, LOST_AS[written])
         self.ask.publish(RecordLost, Level.EL3, source.kind.source_id, LOST_AS[written])
 
     def _tell(self, source: ErrorSource) -> None:
@@ -400,7 +386,7 @@ class Monitor:
                 captured, self.board.setup.geometry, self.switches.severity_policy, self.ask.timestamp()
             )
             self.ask.publish(BootErrorFound, block)
-            self.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
+            self.board.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
 
     def carried(self) -> int:
         """Occurrences between a cleared record and a written block; for the accounting check."""

@@ -101,7 +101,7 @@ class Machine:
         self.platform = platform
         self.board.set_up(platform.setup)
         self.sources = Sources(platform.source_kinds)
-        self.monitor = Monitor(self, self.board, self.ledger, platform.switches, self.sources)
+        self.monitor = Monitor(self, self.board, platform.switches, self.sources)
         self.kernel = HostKernel(self, self.board, platform.host_config, self.sources, platform.switches.aest)
         self.guests.set_platform(platform)
 

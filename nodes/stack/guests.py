@@ -14,7 +14,7 @@ from nodes.guest.uefi import NO_FIRMWARE, Booted
 from nodes.hardware.routing import EL1
 from nodes.hypervisor.kvm import Kvm, Vcpu
 from nodes.hypervisor.versions import QemuBehaviour
-from nodes.hypervisor.vmm import SEA_SOURCE, Vmm
+from nodes.hypervisor.vmm import Vmm
 from nodes.ledger import Account, Ledger
 from nodes.linux.kernel import KernelConfig
 from nodes.policy import RecordDelivery, RecordLocation
@@ -205,21 +205,26 @@ class Guests:
             self.kvm.enter(vcpu)
             vcpu.el = el
 
-    def guest_takes_vmm_abort(self, guest: int) -> None:
-        """The guest takes a synchronous external abort whose registers QEMU wrote."""
+    def guest_takes_vmm_abort(self, guest: int, *, recorded: bool) -> None:
+        """The guest takes an abort whose registers QEMU wrote; on demand there may be no room for its record."""
         state = self.guest_of(guest)
         vcpu, kernel, vmm = state.vcpu, state.kernel, state.vmm
         if self.record_delivery is RecordDelivery.ON_DEMAND:
-            lost = kernel.abort_on_demand(vcpu.el, masked=vcpu.masked)
-            if lost is not None:
-                vmm.queue = vmm.queue[:-1]
-                kernel.lose_call(SEA_SOURCE, lost)
+            lost = kernel.abort_on_demand(vcpu.el, masked=vcpu.masked, answered=vmm.answers_calls)
+            if lost is not None and recorded:
+                kernel.lose_call(vmm.withdraw_newest(), lost)
         elif kernel.vmm_abort(vcpu.el, _sea_sources(vmm)):
             self.ask.guest_went_on(guest)
 
     def notify_guest(self, guest: int, source: ErrorSource) -> None:
         """An interrupt tells the guest's kernel of a source."""
-        self.guest_of(guest).kernel.notified(source)
+        state = self.guest_of(guest)
+        if self.record_delivery is not RecordDelivery.ON_DEMAND:
+            state.kernel.notified(source)
+            return
+        lost = state.kernel.notified_on_demand(answered=state.vmm.answers_calls)
+        if lost is not None:
+            state.kernel.lose_call(state.vmm.withdraw_newest(), lost)
 
     def guest_failure_work_later(self, guest: int, delay_ns: int) -> None:
         """Run a guest's memory_failure worker soon."""
@@ -230,12 +235,13 @@ class Guests:
         self.ask.set_timer(delay_ns, Timer.GUEST_CALL, guest)
 
     def call_returned(self, guest: int) -> None:
-        """The call brings every block that waits (on demand)."""
+        """The call brings blocks that wait (on demand); the kernel calls again until none does."""
         state = self.guests.get(guest)
         if state is None or not state.kernel.calling or state.kernel.down:
             return
-        blocks, state.vmm.queue = state.vmm.queue, ()
-        state.kernel.call_returned(blocks)
+        state.kernel.call_returned(*state.vmm.answer())
+        if state.vmm.queue or state.vmm.refused:
+            state.kernel.call_again()
         self.ask.guest_went_on(guest)
 
     def failure_work(self, guest: int) -> None:

@@ -350,27 +350,3 @@ def test_a_barrier_in_a_masked_guest_defers_what_linux_then_does_not_look_at():
 
     assert machine.guest(0).vcpu.vdisr == 0x8100_0000
     assert ended(machine, guests=True) == {"swallowed": 1}
-
-
-def test_on_demand_two_errors_at_once_meet_the_deadline_and_a_masked_guest_is_denied():
-    machine = host(record_delivery="on_demand")
-    machine.do(c.SetGuest, 1, 0, 1)
-
-    for guest, page in ((0, 0), (0, 1), (1, 0)):
-        machine.guest(guest).vmm.sigbus(0x4100_0000 + 4096 * page, SignalCode.BUS_MCEERR_AR)
-
-    machine.run()
-
-    assert ended(machine, guests=True) == {"reported": 1, "lost call_denied": 1, "lost deadline_expired": 1}
-    assert machine.accounted()
-
-
-def test_on_demand_a_guest_that_never_asks_has_a_queue_that_grows():
-    machine = host(record_delivery="on_demand")
-    machine.do(c.SetGuest, 0, 0, 0, 0)
-
-    for page in range(3):
-        guest_meets_error(machine, page=page)
-
-    assert len(machine.guest(0).vmm.queue) == 3
-    assert machine.machine.guests.alive(0)

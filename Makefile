@@ -50,17 +50,17 @@ lock: $(DEV_READY) ## Pin the dependencies anew, with hashes.
 clean: ## Remove the virtual environment and the runs of make run.
 	rm -rf $(VENV) $(RUNS)/storm $(RUNS)/recorded
 
-$(BIN)/python:
+$(BIN)/pip: # not python: an environment that uv made has no pip
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "rasfleet needs Python 3.11 or later; say which: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(RUN_READY): requirements.txt pyproject.toml | $(BIN)/python
+$(RUN_READY): requirements.txt pyproject.toml | $(BIN)/pip
 	$(PIP) --require-hashes --only-binary :all: -r requirements.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV_READY): requirements-dev.txt pyproject.toml | $(BIN)/python
+$(DEV_READY): requirements-dev.txt pyproject.toml | $(BIN)/pip
 	$(PIP) --require-hashes --only-binary :all: -r requirements-dev.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUN_READY)

@@ -1,6 +1,7 @@
 """The command ``rasfleet``: one table of commands, each loaded only when it is called.
 
-Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 4 corrupt data, 130 interrupted.
+Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 4 corrupt data, 130 interrupted, 141
+the reader of the output is gone.
 """
 
 import os
@@ -16,6 +17,7 @@ DIFFERS: Final = 1
 CORRUPT: Final = 4
 USAGE: Final = 2
 INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as shells say it; 1 would be a difference found
 DEFECT: Final = 70  # sysexits.h EX_SOFTWARE
 TRACEBACK: Final = "RASFLEET_TRACEBACK"  # environment: show where a failure comes from
 COMMANDS: Final = {  # name -> what it does, in the order of help
@@ -50,6 +52,14 @@ class Lazy(click.Group):
         module = import_module(f"fleet.commands.{cmd_name.replace('import', 'import_')}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """The command. A reader of its output that has read enough ends it, as SIGPIPE would; click says 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The table, without importing anything."""

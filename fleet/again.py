@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from fleet.codec import UnknownEvent, decode_command, decode_event, encode
 from fleet.log.files import FileLog
-from fleet.log.protocol import Checkpoint, Entry, LogError, Standing, Written
+from fleet.log.protocol import Checkpoint, Entry, LogError, Record, Standing
 from fleet.manifest import BEHAVIOUR, SCENARIO, Manifest
 from fleet.plan import plan_of, roster_of
 from fleet.present import entry_object
@@ -91,7 +91,7 @@ class _Comparing:
         self.difference_count = 0
         self._cut_off = log.summary() is None
 
-    async def append_commands(self, partition: int, commands: Sequence[Written]) -> int:
+    async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
         """Commands come from the log itself."""
         raise AssertionError(f"{len(commands)} commands for partition {partition} of a run that is over")
 
@@ -171,7 +171,9 @@ class _Comparer:
         return Standing(None, {})
 
     async def commit(
-        self, batches: Mapping[str, Sequence[Written]], checkpoint: Checkpoint | None = None
+        self,
+        batches: Mapping[str, Sequence[Record]],
+        checkpoint: Checkpoint | None = None,  # noqa: ARG002 (nothing is written)
     ) -> None:
         """Compare what would have been written."""
         for topic, records in batches.items():
@@ -180,7 +182,7 @@ class _Comparer:
                 self._whole.records += entry is not None
                 if entry is None or (entry.timestamp_ms, entry.key, entry.value) != record:
                     logged = None if entry is None else entry.value
-                    self._whole.tell(topic, self._partition, self._offsets[topic], logged, record.value)
+                    self._whole.tell(topic, self._partition, self._offsets[topic], logged, record[2])
                 self._offsets[topic] += 1
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Carrying a run out for a command: with workers, from its beginning or from where it stands, and saying what came.
+"""Carrying a run out for a command, with workers: from its beginning, or from where it stands.
 
 Source: the design's section 4, "Resume".
 """
@@ -96,4 +96,3 @@ def repeat_of(manifest: Manifest, out: str) -> list[str]:
         if value is not None:
             words += [f"--{name}", str(value)]
     return [*words, "--out", f"{out}-again"]
-

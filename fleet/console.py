@@ -56,7 +56,9 @@ def carry_out(log: FileLog, source: Source) -> tuple[Summary, float]:
     return _finished(log, summary), time.monotonic() - began
 
 
-def supervise(log: FileLog, source: Source, *, workers: int, commands: int, end_ns: int) -> tuple[Summary, float, int]:
+def supervise(
+    log: FileLog, source: Source, *, workers: int, commands: int, end_ns: int
+) -> tuple[Summary, float, int]:
     """Run with worker processes, to the end or to a signal, and say in the log how it ended.
 
     ``commands`` are expected, and the clock's end. Returns the summary, the seconds that it took, and how many
@@ -195,7 +197,9 @@ def _shown(commands: int, end_ns: int) -> Iterator[Shown]:
         MofNCompleteColumn(),
         BarColumn(10),
         TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        TextColumn(
+            "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        ),
         console=Console(stderr=True),
         transient=True,
         expand=True,

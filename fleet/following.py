@@ -1,7 +1,7 @@
 """The events of a run as they are written, in the order of time.
 
-Each partition says with its watermarks how far it is; what lies before the lowest watermark of all can be told. The
-partitions that are furthest behind are read first, so that little waits.
+Each partition says with its watermarks how far it is; what lies before the lowest watermark of all can be told.
+The partitions that are furthest behind are read first, so that little waits.
 
 Source: the design's section 3, "Time" (watermarks).
 """
@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from fleet.codec import UnknownEvent, decode_command, decode_event
+from fleet.codec import TOPICS, UnknownEvent, decode_command, decode_event
 from fleet.log.files import FileLog
 from fleet.log.frames import COMMANDS, EVENTS, entries
 from fleet.log.protocol import Entry
@@ -23,7 +23,9 @@ Decoded = tuple[Entry, Event | UnknownEvent]
 class _Stream:
     """What one partition brings, of commands or of events."""
 
-    def __init__(self, log: FileLog, content: int, partition: int, topics: Sequence[str], host: bytes | None) -> None:
+    def __init__(
+        self, log: FileLog, content: int, partition: int, topics: Sequence[str], host: bytes | None
+    ) -> None:
         self._frames = log.follow(content, partition)
         self._partition = partition
         self._topics = topics
@@ -54,7 +56,7 @@ class _Stream:
 
     def take(self, before_ns: int | None) -> list[Decoded]:
         """What lies before a time, or everything."""
-        self.waiting.sort(key=_order)
+        self.waiting.sort(key=order)
         upto = len(self.waiting)
         if before_ns is not None:
             upto = next((at for at, (_, event) in enumerate(self.waiting) if event.time_ns >= before_ns), upto)
@@ -66,9 +68,10 @@ class _Stream:
         self._frames.close()
 
 
-def _order(pair: Decoded) -> tuple[int, int, str, int]:
+def order(pair: Decoded) -> tuple[int, int, str, int, int]:
+    """The order in which events are told: by time, then partition, host, sequence and topic."""
     entry, event = pair
-    return event.time_ns, entry.partition, event.host, event.sequence
+    return event.time_ns, entry.partition, event.host, event.sequence, TOPICS.index(entry.topic)
 
 
 def follow(
@@ -86,7 +89,7 @@ def follow(
             moved = _read(streams)
             low_ns = min(stream.mark_ns for stream in streams)
             done = over and not moved
-            yield from heapq.merge(*(stream.take(None if done else low_ns) for stream in streams), key=_order)
+            yield from heapq.merge(*(stream.take(None if done else low_ns) for stream in streams), key=order)
             if done:
                 return
             if not moved:
@@ -100,4 +103,5 @@ def _read(streams: Sequence[_Stream]) -> bool:
     """Read on where it is due: those that are furthest behind, and whoever has little waiting."""
     low_ns = min(stream.mark_ns for stream in streams)
     due = [stream for stream in streams if stream.mark_ns <= low_ns or len(stream.waiting) < AHEAD_MAX]
-    return any([stream.read() for stream in due])
+    moved = [stream.read() for stream in due]
+    return any(moved)

@@ -60,7 +60,9 @@ def _guest(wanted: Wanted, platform: Platform) -> int:
     if wanted.address is not None:
         owner = platform.guest_of(wanted.address)
         if wanted.guest not in {None, owner}:
-            raise NotTraceable(f"address 0x{wanted.address:x} belongs to guest {owner}, not to guest {wanted.guest}")
+            raise NotTraceable(
+                f"address 0x{wanted.address:x} belongs to guest {owner}, not to guest {wanted.guest}"
+            )
         return owner
     return -1 if wanted.guest is None else wanted.guest
 

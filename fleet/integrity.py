@@ -218,5 +218,11 @@ def check(log: FileLog) -> Report:
         if digest != summary.digest and not checker.waiting:
             checker.tell(str(log.folder), 0, f"digest {digest}, the run had {summary.digest}")
     return Report(
-        dict(records), checker.frames, digest, checker.problems, checker.problem_count, summary is not None, checker.waiting
+        dict(records),
+        checker.frames,
+        digest,
+        checker.problems,
+        checker.problem_count,
+        summary is not None,
+        checker.waiting,
     )

@@ -16,11 +16,11 @@ from msgspec import UNSET
 from fleet.faults import NS_PER_S, Column, Columns, random_faults, shares
 from fleet.manifest import Manifest, Options
 from fleet.partition import partition_of
-from fleet.writer import CLOCK_NS, ORIGIN, Commands
 from fleet.scenario import FAULTS_PER_HOST, Scenario, epoch_ns, parse, topology_of
 from fleet.scenario_errors import ScenarioError, shown
 from fleet.script import InjectStep, Made, command_of
 from fleet.topology import Topology
+from fleet.writer import CLOCK_NS, ORIGIN, Commands
 from nodes.events import ClockAdvanced
 from nodes.events import commands as c
 
@@ -48,6 +48,15 @@ class Plan:
             if table.host is UNSET and not self.roster.matching(table.hosts):
                 raise ScenarioError(
                     f"faults[{index}].hosts{shown(table.hosts)}: expected a pattern that a host matches"
+                )
+        if options.hosts is None:  # of another size it may be meant for hosts that are not there
+            self._check_overrides()
+
+    def _check_overrides(self) -> None:
+        for index, override in enumerate(self.scenario.overrides):
+            if not self.roster.matches(override.hosts):
+                raise ScenarioError(
+                    f"overrides[{index}].hosts{shown(override.hosts)}: expected a pattern that a host matches"
                 )
 
     def _total(self, options: Options) -> int:

@@ -40,21 +40,23 @@ def show(told: Told, *, as_json: bool) -> None:
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     summary = told.summary
     events = sum(summary.events.values())
-    console.print(
-        f"[bold]{told.scenario}[/bold], seed {told.seed}: {told.hosts:,} hosts, {told.guests:,} guests, "
-        f"{summary.faults:,} faults, {events:,} events in {told.seconds:.1f} s"
-    )
-    for title, rows in (
-        ("events", list(summary.events.items())),
-        ("outcomes", _outcome_rows(summary)),
-        ("ledger", [("", "hosts", "guests"), *ledger_rows(summary.ledger)]),
-    ):
-        console.print(f"\n[bold]{title}[/bold]")
-        for words in rows:
-            console.print(_row(words), markup=False)
-    console.print()
-    for name, text in (("log", told.out), ("digest", summary.digest), ("repeat", shlex.join(told.repeat))):
-        console.print(f"[bold]{name:8}[/bold]{text}")
+    with console.capture() as printed:  # written by click: rich ends a broken pipe in its own way
+        console.print(
+            f"[bold]{told.scenario}[/bold], seed {told.seed}: {told.hosts:,} hosts, {told.guests:,} guests, "
+            f"{summary.faults:,} faults, {events:,} events in {told.seconds:.1f} s"
+        )
+        for title, rows in (
+            ("events", list(summary.events.items())),
+            ("outcomes", _outcome_rows(summary)),
+            ("ledger", [("", "hosts", "guests"), *ledger_rows(summary.ledger)]),
+        ):
+            console.print(f"\n[bold]{title}[/bold]")
+            for words in rows:
+                console.print(_row(words), markup=False)
+        console.print()
+        for name, text in (("log", told.out), ("digest", summary.digest), ("repeat", shlex.join(told.repeat))):
+            console.print(f"[bold]{name:8}[/bold]{text}")
+    click.echo(printed.get(), nl=False)
 
 
 def as_object(told: Told) -> dict[str, Any]:

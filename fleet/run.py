@@ -1,8 +1,8 @@
 """A run in one process: a writer of commands and a shard for each partition.
 
 The commands of a batch are durable before a shard sees them, so that whatever was done can be done again. A run
-that is stopped takes no further commands; what its shards took goes through to its end and is written, and the rest
-waits in the log until the run is resumed.
+that is stopped takes no further commands; what its shards took goes through to its end and is written, and the
+rest waits in the log until the run is resumed.
 
 Source: the design's sections 3 (actor) and 4 (commands, events).
 """
@@ -110,12 +110,11 @@ def summary_of(shards: Iterable[ShardSummary], *, interrupted: bool) -> Summary:
         faults=sum(shard.faults for shard in shards),
         commands=sum(shard.commands for shard in shards),
         events={topic: sum(shard.digests[topic].count for shard in shards) for topic in HOST_TOPICS},
-        outcomes={level.name.lower(): named for level in Level if (named := _of_level(outcomes, level.name.lower()))},
-        ledger=_total([shard.ledger for shard in shards])
-        | {"guests": _total([shard.guests for shard in shards])},
-        counts={
-            topic: [shard.digests[topic].count for shard in shards] for topic in (COMMAND, *HOST_TOPICS)
+        outcomes={
+            level.name.lower(): named for level in Level if (named := _of_level(outcomes, level.name.lower()))
         },
+        ledger=_total([shard.ledger for shard in shards]) | {"guests": _total([shard.guests for shard in shards])},
+        counts={topic: [shard.digests[topic].count for shard in shards] for topic in (COMMAND, *HOST_TOPICS)},
         interrupted=interrupted,
     )
 

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from fleet.expectation import ExpectTable
 from fleet.partition import PARTITIONS_MAX
-from fleet.scenario_errors import ScenarioError, explained, shown
+from fleet.scenario_errors import ScenarioError, did_you_mean, explained, shown
 from fleet.script import AnyStep, FaultName, PageName, Seconds, Small, Table
 from fleet.topology import Group, Override, Topology, name_pattern, shared_name
 from nodes.policy import SwitchChanges, Switches
@@ -184,17 +184,18 @@ def _check_faults(faults: FaultsTable, where: str, duration_s: float) -> None:
 def load(name: str) -> tuple[str, str]:
     """The text of a scenario and its place: a file, or one of those that come with the program, by name."""
     path = Path(name)
+    known = bundled()
     try:
         if path.suffix == ".toml" or path.is_file():
             return _text_of(path), name
-        bundled_path = bundled().get(name)
-        if bundled_path is not None:
-            return _text_of(bundled_path), f"{name}.toml"
+        if name in known:
+            return _text_of(known[name]), f"{name}.toml"
+        if path.exists():
+            raise ScenarioError(f"{name}: no file; expected a scenario in TOML, or one of {', '.join(known)}")
     except (OSError, UnicodeDecodeError) as fault:
         raise ScenarioError(f"{name}: cannot read: {getattr(fault, 'strerror', None) or fault}") from None
-    raise ScenarioError(
-        f"{name}: no such file, and no scenario of that name; there are {', '.join(sorted(bundled()))}"
-    )
+    near = did_you_mean(name, list(known))
+    raise ScenarioError(f"{name}: no such file, and no scenario of that name; there are {', '.join(known)}{near}")
 
 
 def _text_of(path: Path) -> str:

@@ -42,7 +42,9 @@ def explained(message: str, tables: dict[str, Any], kind: type) -> str:
         steps[steps.index(_SOME_KEY)] = _wrong_key(steps[: steps.index(_SOME_KEY)], tables, kind, message)
     unknown = _UNKNOWN_FIELD.search(reason)
     if unknown:
-        return f"{_place([*steps, unknown[1]])}: unknown key{_meant(unknown[1], _keys_at(steps, tables, kind))}"
+        return (
+            f"{_place([*steps, unknown[1]])}: unknown key{did_you_mean(unknown[1], _keys_at(steps, tables, kind))}"
+        )
     missing = _MISSING_FIELD.search(reason)
     if missing:
         return f"{_place([*steps, missing[1]])}: missing, and it has no default"
@@ -60,14 +62,15 @@ def _wrong_value(
     choices = _choices_at(steps, tables, kind)
     if key_itself:
         wrong = next((key for key in value if key not in choices), "")
-        meant = _meant(wrong, choices) or f"; expected one of {', '.join(choices)}"
+        meant = did_you_mean(wrong, choices) or f"; expected one of {', '.join(choices)}"
         return f"{_place([*steps, wrong])}: unknown{meant}"
     place = f"{_place(steps) or 'the file'}{shown(value)}"
     if not choices or isinstance(value, dict | list):
-        return f"{place}: {_in_words(reason)}"
+        brackets = f"; written [[{_place(steps)}]]" if steps and reason.endswith("`array`, got `object`") else ""
+        return f"{place}: {_in_words(reason)}{brackets}"
     if not isinstance(value, str):
         return f"{place}: expected text, one of {', '.join(_quoted(choice) for choice in choices)}"
-    return f"{place}: expected one of {', '.join(choices)}{_meant(value, choices)}"
+    return f"{place}: expected one of {', '.join(choices)}{did_you_mean(value, choices)}"
 
 
 def _in_words(reason: str) -> str:
@@ -125,7 +128,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "..."
 
 
-def _meant(word: str, words: list[str]) -> str:
+def did_you_mean(word: str, words: list[str]) -> str:
+    """The nearest of some words, as a question; empty when none is near."""
     near = get_close_matches(word, words, n=1)
     return f'; did you mean "{near[0]}"?' if near else ""
 

@@ -11,30 +11,41 @@ import asyncio
 import os
 from collections.abc import Callable
 from itertools import islice
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from fleet.codec import EVENT_SIZE_MAX, TOPICS, UnknownEvent, decode_command, encode
 from fleet.digest import SEGMENT_EVENTS, Digested, PartitionDigest
-from fleet.log.protocol import Checkpoint, CommandFeed, CorruptLog, Log, LogError, Written
+from fleet.log.protocol import Checkpoint, CommandFeed, CorruptLog, Log, LogError, Record
 from fleet.standing import Skipping
 from nodes.actor import Actors, Hosts, Roster
 from nodes.events import COMMAND, HOST_EVENTS, HOST_TOPICS, OUTCOME, ClockAdvanced, Event, Level
 from nodes.events.commands import Command
-from nodes.ledger import Ledger
 from nodes.spec.layout import Malformed
 
 NS_PER_MS: Final = 1_000_000
 MAILBOX_COMMANDS: Final = 1024  # that wait in front of a shard; what a stop still has to go through
 COMMIT_BYTES: Final = 512 * 1024  # what is published before it is written, unless the run ends
 CHECKPOINT_BYTES: Final = int(  # of events between two checkpoints, at least; less is for those who test recovery
-    os.environ.get("RASFLEET_CHECKPOINT_BYTES", 4 * 1024 * 1024)
+    os.environ.get("RASFLEET_CHECKPOINT_BYTES", "4194304")
 )
 CHECKPOINT_RATIO: Final = 4  # so many times the last checkpoint's bytes of events lie between two, at least
 KEYS_MAX: Final = 65_536  # encoded names of hosts that are kept
 STATE_FORMAT: Final = 1  # of ShardState
 _KINDS: Final = {cast("int", kind.__struct_config__.tag): kind for kind in HOST_EVENTS}
+_HEAD: Final = len(Event.__struct_fields__)
+_WIRES: Final[dict[type[Event], tuple[int, int, tuple[Any, ...]]]] = {
+    kind: (tag, len(kind.__struct_fields__) - _HEAD, kind.__struct_defaults__)
+    for tag, kind in _KINDS.items()
+    if kind is not ClockAdvanced
+}  # kind -> its tag, its fields behind the head, the defaults of the last ones
+_LEVEL_OF_OUTCOME: Final[dict[type[Event], int]] = {  # -1: its first field says the level
+    kind: -1 if kind.level is None else int(kind.level) for kind in HOST_EVENTS if kind.topic == OUTCOME
+}
+_COUNTS: Final = 8  # places for levels, at least as many as there are
+TAG_MAX: Final = max(_KINDS)
+assert len(Level) <= _COUNTS, "every level has its place"
 
 
 class ShardState(msgspec.Struct, frozen=True, array_like=True):
@@ -44,7 +55,7 @@ class ShardState(msgspec.Struct, frozen=True, array_like=True):
     offset: int  # of the next command
     n: list[int]  # the next position in each topic of hosts
     digests: list[bytes]  # of whole segments, by topic, commands first
-    outcomes: list[tuple[int, int, int]]  # tag of the event, level, count
+    outcomes: list[tuple[int, int]]  # place in ShardOutlet.counts, count
     hosts: bytes  # nodes.actor.Hosts
 
 
@@ -70,7 +81,7 @@ class Output:
 
     def __init__(self) -> None:
         self.n = 0
-        self.unwritten: list[Written] = []
+        self.unwritten: list[Record] = []
         self.digest = PartitionDigest()
 
 
@@ -82,11 +93,12 @@ class ShardOutlet:
         "_epoch_ms",
         "_keys",
         "_size",
+        "_wires",
         "_writer",
         "checkpoint_bytes",
         "checkpoint_of",
         "commit_bytes",
-        "outcomes",
+        "counts",
         "outputs",
     )
 
@@ -107,32 +119,42 @@ class ShardOutlet:
         self.checkpoint_bytes = checkpoint_bytes
         self.checkpoint_of: Callable[[], Checkpoint] | None = None
         self.outputs = {topic: Output() for topic in HOST_TOPICS}
-        self.outcomes: dict[tuple[type[Event], int], int] = {}  # kind, level -> events
+        self._wires = {kind: (wire, self.outputs[kind.topic]) for kind, wire in _WIRES.items()}
+        self.counts = [0] * (_COUNTS * (TAG_MAX + 1))  # of outcomes, by tag and level
 
     def publish(
         self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
     ) -> None:
-        """An event of a host."""
-        topic = kind.topic
-        if topic is OUTCOME:
-            key = kind, cast("int", fields[0] if kind.level is None else kind.level)
-            self.outcomes[key] = self.outcomes.get(key, 0) + 1
-        output = self.outputs[topic]
-        self._add(output, host, time_ns, encode(kind(output.n, host, sequence, time_ns, *fields)))
-
-    def _add(self, output: Output, host: str, time_ns: int, value: bytes) -> None:
-        assert len(value) <= EVENT_SIZE_MAX, f"{host}: an event of {len(value)} bytes"
+        """An event of a host: what ``kind(n, host, sequence, time_ns, *fields)`` is on the wire."""
+        (tag, width, defaults), output = self._wires[kind]
+        n = output.n
+        output.n = n + 1
+        if len(fields) < width:
+            fields = (*fields, *defaults[len(fields) - width :])
+        value = encode((tag, n, host, sequence, time_ns, *fields))
+        size = len(value)
+        assert size <= EVENT_SIZE_MAX, f"{host}: an event of {size} bytes"
         key = self._keys.get(host)
         if key is None:
             key = self._keys[host] = host.encode()
-        output.n += 1
-        output.unwritten.append(Written(self._epoch_ms + time_ns // NS_PER_MS, key, value))
-        self._size += len(value)
+        output.unwritten.append((self._epoch_ms + time_ns // NS_PER_MS, key, value))
+        self._size += size
+        level = _LEVEL_OF_OUTCOME.get(kind)
+        if level is not None:
+            self.counts[tag * _COUNTS + (cast("int", fields[0]) if level < 0 else level)] += 1
+
+    @property
+    def outcomes(self) -> dict[tuple[type[Event], int], int]:
+        """How many outcomes there were, by kind and level."""
+        return {(_KINDS[at // _COUNTS], at % _COUNTS): count for at, count in enumerate(self.counts) if count}
 
     def watermark(self, time_ns: int) -> None:
         """No later event is earlier than this time: said in every topic."""
         for output in self.outputs.values():
-            self._add(output, "", time_ns, encode(ClockAdvanced(output.n, "", 0, time_ns)))
+            value = encode(ClockAdvanced(output.n, "", 0, time_ns))
+            output.n += 1
+            output.unwritten.append((self._epoch_ms + time_ns // NS_PER_MS, b"", value))
+            self._size += len(value)
 
     async def flush(self) -> None:
         """Write when enough has come together."""
@@ -145,7 +167,7 @@ class ShardOutlet:
         for topic, records in batches.items():
             output = self.outputs[topic]
             output.unwritten = []
-            output.digest.add([record.value for record in records])
+            output.digest.add([value for _, _, value in records])
         self._due -= self._size
         self._size = 0
         if len(self._keys) > KEYS_MAX:
@@ -187,8 +209,7 @@ class Shard:
         self._first = 0  # offset of the first command that this shard handles
         if standing.checkpoint is not None:
             self._resume(standing.checkpoint)
-        if hasattr(self.hosts, "checkpoint"):
-            self.outlet.checkpoint_of = self._checkpoint
+        self.outlet.checkpoint_of = self._checkpoint
         self._feed: CommandFeed = log.feed(partition, self._first)
 
     def _resume(self, checkpoint: Checkpoint) -> None:
@@ -200,8 +221,8 @@ class Shard:
             output.n = n
             output.digest = self._digest(topic, state.digests[TOPICS.index(topic)], n)
         self._commands = self._digest(COMMAND, state.digests[0], state.offset)
-        for tag, level, count in state.outcomes:
-            self.outlet.outcomes[_KINDS[tag], level] = count
+        for at, count in state.outcomes:
+            self.outlet.counts[at] = count
 
     def _digest(self, topic: str, segments: bytes, count: int) -> PartitionDigest:
         """A digest carried on: its last segment is read again."""
@@ -223,10 +244,7 @@ class Shard:
             offset=offset,
             n=[output.n for output in outputs],
             digests=[self._commands.whole(offset), *(output.digest.whole(output.n) for output in outputs)],
-            outcomes=[
-                (cast("int", kind.__struct_config__.tag), level, count)
-                for (kind, level), count in self.outlet.outcomes.items()
-            ],
+            outcomes=[(at, count) for at, count in enumerate(self.outlet.counts) if count],
             hosts=state,
         )
         return Checkpoint(encode(shard), hosts)
@@ -288,10 +306,7 @@ class Shard:
 
     def summary(self) -> ShardSummary:
         """What it came to."""
-        hosts, guests = Ledger(), Ledger()
-        for machine in self.hosts.machines.values():
-            hosts.add(machine.ledger)
-            guests.add(machine.guests.ledger)
+        hosts, guests = self.hosts.ledgers()
         digests = {topic: output.digest.done() for topic, output in self.outlet.outputs.items()}
         return ShardSummary(
             partition=self.partition,
@@ -327,5 +342,3 @@ def _decoded(stored: bytes, place: str) -> ShardState:
     if state.format != STATE_FORMAT:
         raise CorruptLog(place, 0, f"format {state.format}, this program reads {STATE_FORMAT}")
     return state
-
-

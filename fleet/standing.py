@@ -9,8 +9,7 @@ from itertools import chain, islice
 import msgspec
 
 from fleet.codec import decode_event
-from fleet.log.protocol import Checkpoint, Contradiction, Entry, EventWriter, Written
-
+from fleet.log.protocol import Checkpoint, Contradiction, Entry, EventWriter, Record
 
 FIELDS_MAX = 4  # of a difference that are told
 
@@ -32,15 +31,13 @@ class Skipping:
         else:
             self._behind[topic] = chain((head,), entries)
 
-    async def commit(
-        self, batches: Mapping[str, Sequence[Written]], checkpoint: Checkpoint | None = None
-    ) -> None:
+    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Write what is new. While events stand there that have not come again, no checkpoint would cover them."""
         if self._behind:
             batches = {topic: self._new(topic, records) for topic, records in batches.items()}
         await self._writer.commit(batches, None if self._behind else checkpoint)
 
-    def _new(self, topic: str, records: Sequence[Written]) -> Sequence[Written]:
+    def _new(self, topic: str, records: Sequence[Record]) -> Sequence[Record]:
         """The records behind those that stand there. Raises Contradiction."""
         standing = self._behind.get(topic)
         if standing is None:
@@ -63,12 +60,14 @@ class Skipping:
         await self._writer.close()
 
 
-def _told(entry: Entry, again: Written | None) -> str:
+def _told(entry: Entry, again: Record | None) -> str:
     """The place of a difference and its fields, in one line."""
     place = f"{entry.topic}, partition {entry.partition}, offset {entry.offset}"
     if again is None:
         return f"{place}: stands in the log and does not come again; the log was not written by this program"
-    stands, comes = (msgspec.structs.asdict(decode_event(value)) for value in (entry.value, again.value))
+    stands, comes = (msgspec.structs.asdict(decode_event(value)) for value in (entry.value, again[2]))
     fields = [name for name in {**stands, **comes} if stands.get(name) != comes.get(name)]
-    said = ", ".join(f"{name} {comes.get(name)!r}, there stands {stands.get(name)!r}" for name in fields[:FIELDS_MAX])
+    said = ", ".join(
+        f"{name} {comes.get(name)!r}, there stands {stands.get(name)!r}" for name in fields[:FIELDS_MAX]
+    )
     return f"{place}: what comes again is not what stands in the log: {said or 'another key, time or type'}"

@@ -2,8 +2,8 @@
 
 A worker that dies is said with what it died of, and started again: it takes its shards over from the last
 checkpoint, and what it wrote before is compared and skipped. One that dies over and over without getting further
-ends the run. One that says nothing for too long is ended and started again; while the supervisor itself was stopped,
-nobody's silence counts.
+ends the run. One that says nothing for too long is ended and started again; while the supervisor itself was
+stopped, nobody's silence counts.
 
 Source: the design's section 4, "Resume".
 """
@@ -28,6 +28,7 @@ DEATHS_MAX: Final = 3  # of a worker in a row, without getting further; then the
 SILENT_S: Final = 60.0  # wall time; a worker that says nothing for so long is ended
 LOOK_S: Final = 1.0  # between two looks at who is silent
 PARTING_S: Final = 10.0  # that a worker has to write what it handled, when another one's failure ends the run
+WORKER: Final = ["-m", "fleet.worker"]  # what Python runs, before the run's folder and the partitions
 _NOTHING: Final = Progress(0, 0, 0, 0, {})
 
 
@@ -161,7 +162,7 @@ class Supervisor:
         worker.failed = None
         worker.heard_s = asyncio.get_running_loop().time()
         worker.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fleet.worker", str(self._log.folder), partitions),
+            *(sys.executable, *WORKER, str(self._log.folder), partitions),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

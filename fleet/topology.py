@@ -126,6 +126,12 @@ class Topology:
                 switches = override.switches.applied(switches)
         return platform_of(group.shape, switches)
 
+    def matches(self, pattern: str) -> bool:
+        """Whether any host's name matches a shell pattern."""
+        return self.home_of(pattern) is not None or any(
+            fnmatchcase(self.name_of(place), pattern) for place in range(self.count)
+        )
+
     def matching(self, pattern: str) -> list[int]:
         """The places of the hosts whose name matches a shell pattern."""
         if pattern == "*":

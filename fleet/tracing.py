@@ -7,6 +7,7 @@ it ran into it, so that the chain goes on as it does on a machine.
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -24,7 +25,7 @@ from nodes.host import Host, HostShape
 from nodes.linux.pages import PageKind, user_address
 from nodes.linux.traps import is_sea
 from nodes.policy import SwitchChanges, Switches
-from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass
+from nodes.spec.aarch64 import ABORT_CLASSES, LOWER_ABORT_CLASSES, ExceptionClass
 from nodes.spec.syndrome import exception_class
 from nodes.stack.platform import Platform
 
@@ -72,6 +73,17 @@ def switches_with(settings: Mapping[str, str]) -> Switches:
         raise NotTraceable(explained(str(fault), tables, Switches)) from None
 
 
+def switch_values() -> dict[str, list[str]]:
+    """What each switch can be, its default first; of a number the default alone."""
+    values: dict[str, list[str]] = {}
+    for name, default in msgspec.structs.asdict(Switches()).items():
+        kind = type(default)
+        others = list(kind) if issubclass(kind, Enum) else [True] if kind is bool else []
+        texts = [str(getattr(value, "value", value)).lower() for value in (default, *others)]
+        values[name] = list(dict.fromkeys(texts))
+    return values
+
+
 def _value(text: str) -> str | int | bool:
     words = {"true": True, "false": False}
     return int(text) if text.isdecimal() else words.get(text, text)
@@ -102,7 +114,8 @@ def _guest(host: Host, wanted: Wanted, block: bytes) -> int:
         is_known = address is not None and not (block and kind is PageKind.OUTSIDE)
         return owner if is_known else 0
     if wanted.address is not None and owner not in {NO_GUEST, wanted.guest}:
-        raise NotTraceable(f"address 0x{address:x} belongs to guest {owner}, not to guest {wanted.guest}")
+        whose = "the host alone" if wanted.guest == NO_GUEST else f"guest {wanted.guest}"
+        raise NotTraceable(f"address 0x{address:x} belongs to guest {owner}, not to {whose}")
     return wanted.guest if wanted.address is None else owner
 
 
@@ -142,7 +155,16 @@ def command_of(wanted: Wanted, platform: Platform, guest: int, block: bytes, *, 
 
 
 def _esr(_: int, wanted: Wanted, __: bytes, pe: int) -> Made:
-    return c.PendSError, (_syndrome(wanted.fault), NO_GUEST, HOST_EL * wanted.el, pe, HOST_EL)
+    esr = _syndrome(wanted.fault)
+    return c.PendSError, (esr, NO_GUEST, _host_el(esr, wanted), pe, HOST_EL)
+
+
+def _host_el(esr: int, wanted: Wanted) -> int:
+    """Where the host was: an abort's class says it, of an SError the user does."""
+    ec = exception_class(esr)
+    if ec in ABORT_CLASSES:
+        return 0 if ec in LOWER_ABORT_CLASSES else HOST_EL
+    return HOST_EL * wanted.el
 
 
 def _guest_esr(guest: int, wanted: Wanted, _: bytes, pe: int) -> Made:
@@ -203,9 +225,12 @@ def _syndrome(fault: str) -> int:
 def block_from(content: bytes, place: str) -> bytes:
     """A status block from a file: its bytes, or their hex. Raises NotTraceable."""
     try:
-        return octets_of(content)
+        octets = octets_of(content)
     except (NotGiven, ValueError) as fault:
         raise NotTraceable(f"{place}: {fault}") from None
+    if not octets:
+        raise NotTraceable(f"{place}: empty, expected a status block")
+    return octets
 
 
 def _touch_lost_pages(host: Host, el: int) -> None:

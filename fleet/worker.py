@@ -1,7 +1,7 @@
 """A worker: a process that owns some shards of a run, and tells its supervisor how far they are.
 
-It reads messages on standard input and writes them to standard output. Where its input ends, its supervisor is gone,
-and so is the worker, with everything that it handled written.
+It reads messages on standard input and writes them to standard output. Where its input ends, its supervisor is
+gone, and so is the worker, with everything that it handled written.
 
 Source: the design's section 4; ``fleet.messages`` has what is said.
 """
@@ -17,8 +17,17 @@ from typing import Final
 
 from fleet.again import check_behaviour
 from fleet.log.files import FileLog
-from fleet.log.protocol import LogError
-from fleet.messages import Ended, Failed, Finish, FromWorker, Progress, Said, Stop, failure_of, packed, read_message
+from fleet.messages import (
+    Ended,
+    Finish,
+    FromWorker,
+    Progress,
+    Said,
+    Stop,
+    failure_of,
+    packed,
+    read_message,
+)
 from fleet.plan import roster_of
 from fleet.shard import Shard
 
@@ -115,5 +124,3 @@ def main(folder: str, partitions: Sequence[int]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1], [int(partition) for partition in sys.argv[2].split(",")]))
-
-

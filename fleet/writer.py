@@ -1,7 +1,7 @@
 """The writer of commands: a scenario's plan becomes the run's input, durable before a shard sees it.
 
-It resumes as everything does: the plan is made again, and what a partition holds already is passed over. It is never
-far ahead of the shards.
+It resumes as everything does: the plan is made again, and what a partition holds already is passed over. It is
+never far ahead of the shards.
 
 Source: the design's section 4, "Commands are idempotent".
 """
@@ -98,7 +98,9 @@ class CommandWriter:
     async def settle(self) -> None:
         """Let the clock go on where commands stand behind its last advance."""
         last = self._look()
-        if all(found is not None and found.offset + 1 == end for found, end in zip(last, self.offsets, strict=True)):
+        if all(
+            found is not None and found.offset + 1 == end for found, end in zip(last, self.offsets, strict=True)
+        ):
             return
         end_ns = max((found.command.time_ns for found in last if found is not None), default=0)
         for partition, there in enumerate(self._there):

@@ -5,8 +5,13 @@ for each host cost more than the host. Commands are handled in the order in whic
 at t every timer that is due up to t fires, over all hosts, in the order (time, host, timer); a command from the
 past takes the clock's time. So what leaves does not depend on how the mail was cut into batches.
 
-A host exists once it is touched. Overload is back-pressure, never loss: ``send`` waits while the mailbox is full,
-and the hosts wait while ``flush`` does.
+A host exists once it is touched. When many are in memory, those for which no timer waits and which were touched
+longest ago are put away as their snapshots; one comes back when it is touched, and nobody can tell. So a machine
+is good until the next command or question. A checkpoint holds all that the hosts of a partition are, and another
+``Hosts`` goes on from it.
+
+Overload is back-pressure, never loss: ``send`` waits while the mailbox is full, and the hosts wait while ``flush``
+does.
 
 Sources: the design's section 3, "Time" and "Actor".
 """
@@ -15,19 +20,27 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
+
+import msgspec
 
 from nodes.events import ClockAdvanced, Event
 from nodes.events.commands import FAULT_COMMANDS, Command
+from nodes.ledger import Ledger, LedgerSum
+from nodes.spec.layout import Malformed
 from nodes.spec.timestamp import at_epoch_ns, timestamp_bytes
 from nodes.stack.apply import apply
 from nodes.stack.machine import NS_PER_S, Machine
 from nodes.stack.platform import Platform
+from nodes.stack.snapshot import SNAPSHOT_FORMAT, Waiting, counted, dismantle, glance, restore, snapshot
 from nodes.stack.timers import Timer
 
 _FAULTS: Final = frozenset(FAULT_COMMANDS)
 MAILBOX_MAX: Final = 8192  # commands that wait; a sender waits at the bound
 BATCH_MAX: Final = 1024  # commands handled before what they wrote is flushed
+ACTIVE_MAX: Final = 1024  # hosts in memory; beyond, quiet ones are put away until half of it is left
+_LAST_TOUCHED: Final = attrgetter("now", "index")
 
 
 class Home(NamedTuple):
@@ -59,15 +72,31 @@ class Outlet(Protocol):
         """What was published since the last flush becomes durable; waits while the log is slower."""
 
 
+class Standing(msgspec.Struct, frozen=True, array_like=True):
+    """Where a partition stands apart from its hosts; fields are only ever appended, with defaults."""
+
+    format: int
+    clock_ns: int
+    handled: list[tuple[int, int]]  # origin, highest number handled
+    ignored: int
+    unknown: int
+    faults: int
+    mark_ns: int  # the last watermark
+
+
 class Hosts:
     """The hosts of one partition, their clock and their timers."""
 
     __slots__ = (
+        "_active_max",
+        "_away",
+        "_away_sums",
         "_handled",
         "_mark_ns",
         "_outlet",
         "_roster",
         "_stamp",
+        "_sweep_at",
         "_timers",
         "_timers_set",
         "clock_ns",
@@ -79,15 +108,19 @@ class Hosts:
         "unknown",
     )
 
-    def __init__(self, roster: Roster, outlet: Outlet, epoch_ns: int) -> None:
+    def __init__(self, roster: Roster, outlet: Outlet, epoch_ns: int, *, active_max: int = ACTIVE_MAX) -> None:
         self._roster = roster
         self._outlet = outlet
         self.publish = outlet.publish  # what a machine asks for, without a step in between
         self.epoch_ns = epoch_ns  # real time of virtual time 0, ns since 1970
         self.clock_ns = 0
         self._mark_ns = -1  # the last watermark
-        self.machines: dict[str, Machine] = {}
         self.faults = 0  # commands that injected one
+        self.machines: dict[str, Machine] = {}  # those in memory
+        self._away: dict[str, bytes] = {}  # snapshots of those put away; no timer waits for them
+        self._away_sums = LedgerSum(), LedgerSum()  # their ledgers: of hosts, of guests
+        self._active_max = active_max
+        self._sweep_at = active_max  # hosts in memory at which some are put away before the next comes
         self.ignored = 0  # commands that were handled before
         self.unknown = 0  # commands for hosts that do not exist
         self._handled: dict[int, int] = {}  # origin -> highest number handled
@@ -115,7 +148,7 @@ class Hosts:
         self.clock_ns = max(self.clock_ns, time_ns)
 
     def handle(self, command: Command | ClockAdvanced) -> None:
-        """One command, in its turn. One that its origin sent before changes nothing, nor does a clock that stands."""
+        """One command, in its turn. One that was sent before changes nothing, nor does a clock that stands."""
         self.advance(command.time_ns)
         if isinstance(command, ClockAdvanced):
             if command.time_ns > self._mark_ns:
@@ -134,15 +167,94 @@ class Hosts:
             apply(machine, command, self.clock_ns)
 
     def machine(self, host: str) -> Machine | None:
-        """A host, made when first touched; None for a name that nobody has."""
+        """A host, made when first touched, brought back when put away; None for a name that nobody has."""
         machine = self.machines.get(host)
-        if machine is None:
-            home = self._roster.home_of(host)
-            if home is None:
-                return None
+        return machine if machine is not None else self._bring(host)
+
+    def _bring(self, host: str) -> Machine | None:
+        home = self._roster.home_of(host)
+        if home is None:
+            return None
+        if len(self.machines) >= self._sweep_at:
+            self._sweep()
+        stored = self._away.pop(host, None)
+        if stored is None:
             machine = Machine(host, home.place, home.platform, self, epoch_ns=self.epoch_ns)
-            self.machines[host] = machine
+        else:
+            machine = restore(stored, host, home.place, home.platform, self, self.epoch_ns)
+            for total, ledger in zip(self._away_sums, (machine.ledger, machine.guests.ledger), strict=True):
+                total.take(ledger)
+        self.machines[host] = machine
         return machine
+
+    def _sweep(self) -> None:
+        """Put quiet hosts away, those touched longest ago first. The next sweep waits for as many as are left."""
+        waiting = {place for _, place, *_ in self._timers}
+        quiet = [machine for machine in self.machines.values() if machine.index not in waiting]
+        quiet.sort(key=_LAST_TOUCHED)
+        for machine in quiet[: len(self.machines) - self._active_max // 2]:
+            self._put_away(machine)
+        self._sweep_at = max(self._active_max, 2 * len(self.machines))
+
+    def _put_away(self, machine: Machine) -> None:
+        self._away[machine.name] = snapshot(machine)
+        for total, ledger in zip(self._away_sums, (machine.ledger, machine.guests.ledger), strict=True):
+            total.add(ledger)
+        del self.machines[machine.name]
+        dismantle(machine)
+
+    def ledgers(self) -> tuple[Ledger, Ledger]:
+        """Where every error of these hosts is: of the hosts, and of their guests."""
+        hosts, guests = (total.copy() for total in self._away_sums)
+        for machine in self.machines.values():
+            hosts.add(machine.ledger)
+            guests.add(machine.guests.ledger)
+        return hosts.ledger(), guests.ledger()
+
+    def checkpoint(self) -> tuple[bytes, dict[str, bytes]]:
+        """Where the partition stands, and the snapshot of every host that was ever touched, by name."""
+        handled = sorted(self._handled.items())
+        standing = Standing(
+            SNAPSHOT_FORMAT, self.clock_ns, handled, self.ignored, self.unknown, self.faults, self._mark_ns
+        )
+        waiting: dict[int, list[Waiting]] = {}
+        for time_ns, place, _, _, timer, numbers in sorted(self._timers):
+            waiting.setdefault(place, []).append((time_ns, timer, numbers))
+        hosts = self._away | {
+            name: snapshot(machine, waiting.get(machine.index, ())) for name, machine in self.machines.items()
+        }
+        return msgspec.msgpack.encode(standing), dict(sorted(hosts.items()))
+
+    def resume(self, standing: bytes, hosts: dict[str, bytes]) -> None:
+        """Go on from a checkpoint, in hosts that nothing was done to. Raises Malformed.
+
+        Those for which a timer waits come back at once, the others when they are touched.
+        """
+        assert not any((self.machines, self._away, self._handled, self.clock_ns)), "something was done already"
+        found = _standing(standing)
+        self.clock_ns, self.ignored, self.unknown = found.clock_ns, found.ignored, found.unknown
+        self.faults, self._mark_ns = found.faults, found.mark_ns
+        self._handled = dict(found.handled)
+        for host, stored in hosts.items():
+            self._resume_host(host, stored)
+
+    def _resume_host(self, host: str, stored: bytes) -> None:
+        seen = glance(stored)
+        self._away[host] = stored
+        for total, counts in zip(self._away_sums, (seen.ledger, seen.guests_ledger), strict=True):
+            total.add(counted(counts))
+        if seen.timers and self._bring(host) is None:
+            raise Malformed("checkpoint", 0, f"nobody is called {host}")
+
+
+def _standing(standing: bytes) -> Standing:
+    try:
+        found = msgspec.msgpack.decode(standing, type=Standing)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise Malformed("checkpoint", 0, str(fault)) from None
+    if found.format != SNAPSHOT_FORMAT:
+        raise Malformed("checkpoint", 0, f"it has layout {found.format}, this program reads {SNAPSHOT_FORMAT}")
+    return found
 
 
 class Actors:

@@ -12,6 +12,7 @@ Source: the design's section 3, "The ledger"; these names are the keys in JSON.
 from array import array
 from collections.abc import Sequence
 from enum import IntEnum
+from sys import byteorder
 from typing import TYPE_CHECKING, Final, Self, cast
 
 LOST_PREFIX: Final = "lost_"
@@ -94,6 +95,39 @@ class Ledger(Counts):
     def balanced(self) -> bool:
         """Whether injected = open + ended."""
         return self.injected == sum(self[:_INJECTED])
+
+
+class LedgerSum:
+    """The sum of many ledgers as one number, 32 bits for each count: adding one is one step.
+
+    A sum that no ledger can hold ends in OverflowError when it is asked for, as adding ledgers does.
+    """
+
+    __slots__ = ("_number",)
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def add(self, ledger: Ledger) -> None:
+        """Take in a ledger."""
+        self._number += int.from_bytes(ledger, byteorder)
+
+    def take(self, ledger: Ledger) -> None:
+        """Leave out a ledger that was taken in, with the counts that it had then."""
+        self._number -= int.from_bytes(ledger, byteorder)
+        assert self._number >= 0, "what is left out was taken in"
+
+    def ledger(self) -> Ledger:
+        """The sum."""
+        whole = Ledger()
+        whole[:] = Counts("I", self._number.to_bytes(4 * len(whole), byteorder))
+        return whole
+
+    def copy(self) -> "LedgerSum":
+        """Another sum that begins here."""
+        other = LedgerSum()
+        other._number = self._number
+        return other
 
 
 def ledger_json(ledger: Sequence[int]) -> dict[str, object]:

@@ -81,7 +81,9 @@ class MemoryWriter:
             raise LogError(f"partition {self._partition}: another writer has it")
         self._taken_over = True
         covered, checkpoint = self._log.checkpoints.get(self._partition, ({}, None))
-        behind = {topic: self._log.read(topic, self._partition, start=covered.get(topic, 0)) for topic in HOST_TOPICS}
+        behind = {
+            topic: self._log.read(topic, self._partition, start=covered.get(topic, 0)) for topic in HOST_TOPICS
+        }
         return Standing(checkpoint, behind)
 
     async def commit(self, batches, checkpoint=None):

@@ -68,3 +68,10 @@ def test_it_runs_elsewhere_with_its_scenarios(unpacked):
         check=True,
     )
     assert found.stdout.startswith(str(unpacked)), "the checkout's own packages were run"
+
+
+def test_an_environment_without_pip_is_made_whole():
+    """Another tool may have made .venv; then what is missing is the pip that the next step runs."""
+    makefile = (ROOT / "Makefile").read_text()
+    assert "| $(BIN)/pip\n" in makefile
+    assert "| $(BIN)/python\n" not in makefile

@@ -1,9 +1,9 @@
 """Killing a run over and over: ``python -m tests.torture [KILLS] [SEED]``.
 
-A storm is carried out by worker processes; at chosen moments a worker or the supervisor is killed with SIGKILL, or a
-worker is stopped for a while and goes on. Whatever was killed, the run is resumed until it ends, and then every
-record must be the one of the run that nobody disturbed, and no process may be left. The draws come from the seed; the
-moments are in wall time, so that a seed does not repeat a run exactly, but every run must pass.
+A storm is carried out by worker processes; at chosen moments a worker or the supervisor is killed with SIGKILL,
+or a worker is stopped for a while and goes on. Whatever was killed, the run is resumed until it ends, and then
+every record must be the one of the run that nobody disturbed, and no process may be left. The draws come from
+the seed; the moments are in wall time, so that a seed does not repeat a run exactly, but every run must pass.
 """
 
 import itertools

@@ -16,7 +16,7 @@ HELP: Final = """Show a value as fields with their meaning.
 
 VALUE is hex: 0x411, plain bytes with or without spaces, or the text of xxd, hexdump or od; or a FILE with bytes
 or such text; or - for standard input. KIND is guessed where it can be: bytes by their signature, else they are a
-status block; a number is taken for ESR_ELx when its class is that of an SError or an abort.
+status block; a number as ESR_ELx of an SError or an abort, as DISR_EL1, or as a valid ERR<n>STATUS.
 
 \b
 Syndromes   esr disr vdisr vsesr
@@ -87,14 +87,14 @@ def _split(words: tuple[str, ...]) -> tuple[str | None, str]:
     """The kind, if one is named, and the value."""
     from fleet.decode.kinds import KINDS
 
-    if words[0] in KINDS:
+    if words[0].lower() in KINDS:
         if len(words) == 1:
             raise click.UsageError(f"Give a value, a file or - after {words[0]!r}.")
-        return words[0], " ".join(words[1:])
+        return words[0].lower(), " ".join(words[1:])
     if len(words) > 1 and not all(set(word) <= set("0123456789abcdefABCDEFxX,") for word in words):
         from difflib import get_close_matches
 
-        near = get_close_matches(words[0], KINDS, 1)
+        near = get_close_matches(words[0].lower(), KINDS, 1)
         raise click.UsageError(f"There is no kind {words[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
     return None, " ".join(words)
 
@@ -112,13 +112,19 @@ def _show(kind: str | None, value: str, given: Given) -> None:
     from fleet.decode import kinds
     from fleet.decode.text import write
     from nodes.spec.arm_section import Dialect
+    from nodes.spec.layout import Malformed
 
     options = kinds.Options(Dialect(given["dialect"]), given["misc0"], given["error"])
     content = _content(value)
     try:
-        view = kinds.decode(kind or kinds.guess(content), content, options)
+        guessed = kind or kinds.guess(content)
     except kinds.Unclear as fault:
         raise click.UsageError(f"{fault} ({', '.join(kinds.KINDS)}).") from None
+    try:
+        view = kinds.decode(guessed, content, options)
+    except Malformed as fault:
+        taken = "" if kind else f" (taken for {guessed!r}; another kind has to be named)"
+        raise Malformed(fault.what, fault.offset, f"{fault.reason}{taken}") from None
     if given["as_json"]:
         click.echo(json.dumps(view.fields))
     else:

@@ -11,7 +11,9 @@ WORKERS_MAX: Final = 64
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--workers", type=click.IntRange(1, WORKERS_MAX), help="Worker processes; as many as there are cores by default."
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    help="Worker processes; as many as there are cores by default.",
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object, as run --json does.")
 def resume(run: Path, workers: int | None, *, as_json: bool) -> None:

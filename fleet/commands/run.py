@@ -46,7 +46,9 @@ class Given(TypedDict):
 )
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), help="What chance draws from.")
 @click.option(
-    "--workers", type=click.IntRange(1, WORKERS_MAX), help="Worker processes; as many as there are cores by default."
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    help="Worker processes; as many as there are cores by default.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder; runs/<name> by default.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")

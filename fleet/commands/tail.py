@@ -95,14 +95,13 @@ def _followed(log: "FileLog", topics: list[str], host: str | None) -> "Iterator[
 
 def _events(log: "FileLog", topics: list[str], host: str | None, on_damage: "OnDamage") -> "Iterator[Decoded]":
     """The records of several topics, merged by time."""
+    from fleet.following import order
     from fleet.partition import partition_of
 
     count = log.manifest.partitions
     partitions = range(count) if host is None else [partition_of(host, count)]
     streams = [_decoded(log, topic, part, host, on_damage) for part in partitions for topic in topics]
-    yield from heapq.merge(
-        *streams, key=lambda pair: (pair[1].time_ns, pair[0].partition, pair[1].host, pair[1].sequence)
-    )
+    yield from heapq.merge(*streams, key=order)
 
 
 def _decoded(

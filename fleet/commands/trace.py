@@ -171,6 +171,8 @@ def _content(place: str) -> bytes:
     from fleet.decode.given import SIZE_MAX
     from fleet.tracing import NotTraceable
 
+    if not place:
+        raise NotTraceable("block: names no file; expected block:FILE, or block:- for standard input")
     try:
         if place == "-":
             return sys.stdin.buffer.read(SIZE_MAX)
@@ -215,16 +217,20 @@ def _show_both(both: "list[tuple[str, str, Traced, Switches]]") -> None:
 
 
 def _list(*, as_json: bool) -> None:
-    from fleet.tracing import RAW_SAYS
+    from fleet.tracing import RAW_SAYS, switch_values
     from nodes.hardware.fault import FAULTS
 
     if as_json:
-        click.echo(json.dumps({fault.name: fault.says for fault in FAULTS} | dict(RAW_SAYS)))
+        faults = {fault.name: fault.says for fault in FAULTS}
+        click.echo(json.dumps({**faults, **RAW_SAYS, "switches": switch_values()}))
         return
     for fault in FAULTS:
         click.echo(f"{fault.name:20}{fault.says}")
     for name, says in RAW_SAYS.items():
         click.echo(f"{name:20}{says}")
+    click.echo("\nswitches of --set and --compare, their defaults first")
+    for name, values in switch_values().items():
+        click.echo(f"{name:20}{'  '.join(values)}")
 
 
 command = trace

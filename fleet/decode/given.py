@@ -47,7 +47,7 @@ def load(value: str, standard_input: BinaryIO) -> bytes:
 
 def _is_file(value: str) -> bool:
     try:
-        return Path(value).exists()
+        return bool(value) and Path(value).exists()
     except (OSError, ValueError):  # a value too long for a name, or with a NUL in it
         return False
 

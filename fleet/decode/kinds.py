@@ -1,7 +1,8 @@
 """What can be decoded: one table, kind to view.
 
 A kind takes a number (a register) or bytes (a structure). Where no kind is given, bytes are known by their
-signature, a number for ESR_ELx by the class of an SError or an abort; the rest has to be named.
+signature or as a GUID of the tables, a number as ESR_ELx by the class of an SError or an abort, as DISR_EL1 or
+as a valid ERR<n>STATUS by fields that agree; the rest has to be named.
 """
 
 from collections.abc import Callable
@@ -15,16 +16,26 @@ from fleet.decode.registers import PLAIN, addr_view, fr_view, misc0_view, status
 from fleet.decode.syndromes import disr_view, esr_view, vdisr_view, vsesr_view
 from fleet.decode.tables import aest_view, bert_view, hest_view
 from fleet.decode.view import View
-from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass
+from nodes.spec.aarch64 import ABORT_CLASSES, INSTRUCTION_ABORT_CLASSES, ExceptionClass
 from nodes.spec.arm_ras_section import ARM_RAS_GUID
 from nodes.spec.arm_section import ARM_GUID, Dialect
 from nodes.spec.cper import NOTIFICATION_GUIDS
+from nodes.spec.err import ErrStatus
 from nodes.spec.guid import guid, guid_text
 from nodes.spec.layout import Malformed
 from nodes.spec.memory_sections import MEMORY2_GUID, MEMORY_GUID
 from nodes.spec.platform_sections import FIRMWARE_GUID, PCIE_GUID, PROCESSOR_GUID
-from nodes.spec.sections import decode_section, section_name
-from nodes.spec.syndrome import exception_class
+from nodes.spec.sections import BY_GUID, decode_section, section_name
+from nodes.spec.syndrome import (
+    DFSC_MASK,
+    DFSC_SERROR,
+    DISR_A,
+    IDS,
+    IL,
+    ISS_MASK,
+    EsrSError,
+    exception_class,
+)
 from nodes.spec.timestamp import timestamp_of
 
 GUID_SIZE: Final = 16  # bytes
@@ -135,20 +146,54 @@ KINDS: Final[dict[str, Kind]] = {
     "aest": _octets("AEST", aest_view),
     "bert": _octets("BERT", bert_view),
 }
-_LIKELY_CLASSES: Final = ABORT_CLASSES | {ExceptionClass.SERROR}  # no valid ERR<n>STATUS looks so
+_LIKELY_CLASSES: Final = ABORT_CLASSES | {ExceptionClass.SERROR}
 SIGNATURES: Final = {b"CPER": "cper", b"HEST": "hest", b"AEST": "aest", b"BERT": "bert"}
 
 
 def guess(content: bytes) -> str:
-    """The kind of some content; Unclear for a number that is no likely ESR_ELx."""
+    """The kind of some content; Unclear for a number that may be many things."""
     if _guid_text(content) is not None:
         return "guid"
     if is_number(content):
         value = number_of(content)
-        if value >> 32 or exception_class(value) not in _LIKELY_CLASSES:
-            raise Unclear(f"{value:#x} is no likely ESR_ELx: name the kind of register")
-        return "esr"
-    return SIGNATURES.get(octets_of(content)[:4], "block")
+        for kind, likely in _LIKELY.items():
+            if likely(value):
+                return kind
+        raise Unclear(f"{value:#x} may be many things: name the kind of register")
+    octets = octets_of(content)
+    if octets in BY_GUID or octets in NOTIFICATION_GUIDS.values():
+        return "guid"
+    return SIGNATURES.get(octets[:4], "block")
+
+
+def _likely_esr(value: int) -> bool:
+    """An SError or an abort; an instruction abort always has IL 1."""
+    ec = exception_class(value)
+    return not value >> 32 and ec in _LIKELY_CLASSES and bool(ec not in INSTRUCTION_ABORT_CLASSES or value & IL)
+
+
+def _likely_disr(value: int) -> bool:
+    """A deferred SError: IMPLEMENTATION DEFINED, uncategorized, or in the architected format."""
+    iss = value & ISS_MASK
+    architected = iss & DFSC_MASK == DFSC_SERROR and not iss & ~_DEFERRED
+    return value & ~ISS_MASK == DISR_A and bool(iss & IDS or not iss or architected)
+
+
+def _likely_status(value: int) -> bool:
+    """A valid record whose fields agree: UET needs UE, an error response an error that was not corrected."""
+    status = ErrStatus(value)
+    if status.undeclared() or not status.V:
+        return False
+    uncorrected = status.UE or status.DE
+    return bool((uncorrected or status.CE) and (status.UE or not status.UET) and (uncorrected or not status.ER))
+
+
+_DEFERRED: Final = EsrSError.AET.mask | EsrSError.EA.mask | DFSC_MASK  # what DISR_EL1 holds without IDS
+_LIKELY: Final[dict[str, Callable[[int], bool]]] = {  # no number is two of them
+    "esr": _likely_esr,
+    "disr": _likely_disr,
+    "errstatus": _likely_status,
+}
 
 
 def _guid_text(content: bytes) -> bytes | None:

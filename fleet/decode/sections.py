@@ -147,6 +147,7 @@ FIRMWARE_OLD: Final = (
 FIRMWARE: Final = (*FIRMWARE_OLD, Show("record_guid", "guid", Form.GUID, says="used for SOC type 2 only"))
 # Validity bits that stand for a part of a field.
 _PARTS: Final = {18: "row_extended", 19: "bank_group", 20: "bank_address", 21: "chip_id"}
+_PARTS_PCIE: Final = {8: "rcrb_address", 9: "rcrb_address_high"}
 _PARTS2: Final = {20: "bank_group", 21: "bank_address"}
 
 
@@ -200,11 +201,14 @@ def pcie_view(section: PcieSection) -> View:
     """PCIe section with its AER capability."""
     valid = section.validation_bits
     view = _section_view("PCIe section", section, PCIE, valid)
+    _add_valid_parts(view, _PARTS_PCIE, valid)
     view.fields["class_code"] = hex_of(int.from_bytes(section.class_code, "little"))
     view.fields["slot_number"] = section.slot >> PCIE_SLOT_SHIFT
     if valid & PCIE_VALID_DEVICE_ID:
         place = f"{section.segment:04x}:{section.bus:02x}:{section.device:02x}.{section.function:x}"
         view.add("address", place, says="segment, bus, device, function")
+    if section.rcrb_address is not None:
+        view.add("rcrb_address", hex_of(section.rcrb_address), says="root complex register block")
     aer: Json = None
     if valid & PCIE_VALID_AER:
         part = _section_view("AER capability", AerCapability.decode(section.aer), AER)

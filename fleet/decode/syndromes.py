@@ -38,6 +38,7 @@ from nodes.spec.syndrome import (
 
 _DEFERRABLE: Final = ("EA", "DFSC", "WU", "WnRV", "WnR")  # in ESR_ELx and in DISR_EL1 alike
 _TAKEN: Final = ("ELS", "VFV", "PFV")  # in ESR_ELx only
+_STATE: Final = frozenset({"AET", "DFSC"})  # what a syndrome says of the PE
 _ABORT_PLAIN: Final = ("ISV", "FnV", "EA", "CM", "S1PTW", "WnR", "VNCR", "DFSC")
 _AET_OUTCOME: Final = {
     Aet.UC: "host panic: RAS SError, AET=UC, may have spread",
@@ -107,7 +108,7 @@ def abort_outcome(esr: int) -> str:
         return "no external abort: the fault is handled by its status"
     if register.EC in LOWER_ABORT_CLASSES:
         return "synchronous external abort: SIGBUS, unless a GHES source claims it"
-    return "synchronous external abort in the kernel: oops, unless a GHES source claims it"
+    return "synchronous external abort in the kernel: oops, for only a task's is offered to a GHES source"
 
 
 def class_name(ec: int) -> str:
@@ -152,6 +153,8 @@ def vsesr_view(value: int) -> View:
     """VSESR_EL2, and the ESR_EL1 that a guest will see."""
     view = _register_view(VsesrEl2(value), f"VSESR_EL2 {hex_of(value)}")
     esr = vserror_esr(value)
+    if not value & IDS:
+        view.rows += [row for row in register_rows(EsrSError(esr)) if row.name.split(" ")[0] in _STATE]
     view.fields |= serror_fields(esr)
     view.add("esr_el1", hex_of(esr), says="what the guest takes")
     view.tell("linux", serror_outcome(esr).replace("host", "guest"))

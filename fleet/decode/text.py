@@ -18,13 +18,15 @@ _STYLES: Final = ("", "cyan", "green", "dim")  # name, value, word, meaning
 def _lines(view: View, level: int = 0) -> Iterator[tuple[str, ...]]:
     """The padded cells of each line; a title is one cell."""
     yield (_INDENT * level + view.title,)
-    widths = [
-        max((len(row[column]) for row in view.rows if len(row[column]) <= _WIDTH_MAX), default=0)
-        for column in range(len(_STYLES))
-    ]
+    lengths = [[len(row[column]) for row in view.rows] for column in range(len(_STYLES))]
+    widths = [max((length for length in column if length <= _WIDTH_MAX), default=0) for column in lengths]
+    empty = [not any(column) for column in lengths]
     indent = _INDENT * (level + 1)
     for row in view.rows:
-        cells = [cell.ljust(width) + _GAP if width else "" for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            "" if nothing else cell.ljust(width) + _GAP
+            for cell, width, nothing in zip(row, widths, empty, strict=True)
+        ]
         yield (indent + cells[0], *cells[1:])
     for part in view.parts:
         yield from _lines(part, level + 1)

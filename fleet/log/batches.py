@@ -14,7 +14,7 @@ from typing import Final
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from fleet.log.protocol import Entry, Written
+from fleet.log.protocol import Entry, Record
 from nodes.spec.layout import Malformed
 
 BATCH_SIZE_MAX: Final = 1 << 30  # bytes; the builder's own limit never comes first
@@ -29,7 +29,7 @@ _MAGIC: Final = 2
 _VARINT_BITS_MAX: Final = 63  # shift of the last byte of a varint
 
 
-def batch_of(base_offset: int, records: Sequence[Written]) -> bytes:
+def batch_of(base_offset: int, records: Sequence[Record]) -> bytes:
     """A RecordBatch of these records, the first at ``base_offset``; uncompressed, without a producer."""
     assert records, "a batch holds at least one record"
     builder = DefaultRecordBatchBuilder(_MAGIC, 0, 0, -1, -1, -1, BATCH_SIZE_MAX)
@@ -85,9 +85,13 @@ def values_of(batch: bytes) -> tuple[int, list[bytes]]:
 
 
 def _value_at(batch: bytes, at: int) -> tuple[bytes, int]:
-    """The value of a record and where the next one begins; IndexError behind the batch's end."""
+    """The value of a record and where the next one begins; IndexError behind the batch's end.
+
+    Numbers of one byte are read in place, since nearly all are.
+    """
     start = at
-    size, at = _varint(batch, at)
+    size = batch[at]
+    size, at = (size >> 1, at + 1) if size < 0x80 else _varint(batch, at)
     behind = at + size
     at += 1  # the attributes, of which there are none
     while batch[at] >= 0x80:  # the time
@@ -95,8 +99,12 @@ def _value_at(batch: bytes, at: int) -> tuple[bytes, int]:
     at += 1
     while batch[at] >= 0x80:  # the number in the batch
         at += 1
-    size, at = _varint(batch, at + 1)
-    size, at = _varint(batch, at + max(size, 0))
+    at += 1
+    size = batch[at]
+    size, at = (size >> 1, at + 1) if size < 0x80 else _varint(batch, at)
+    at += max(size, 0)
+    size = batch[at]
+    size, at = (size >> 1, at + 1) if size < 0x80 else _varint(batch, at)
     if size < 0 or at + size + 1 != behind or batch[behind - 1]:
         raise Malformed("record batch", start, "a record does not fill its bytes")
     return batch[at : at + size], behind

@@ -36,7 +36,7 @@ from fleet.log.frames import (
     frames,
     place_at,
 )
-from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Standing, Written
+from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Record, Standing
 from fleet.log.segments import SEGMENT_SIZE_MAX, Found, Segments, never_written, plain, segment_path, wrong_head
 from fleet.manifest import FORMAT, Form, Manifest, Summary
 from nodes.events import COMMAND, HOST_TOPICS
@@ -94,9 +94,7 @@ class FileWriter:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             raise CorruptLog(str(found.path), found.place.start, f"its checkpoint: {fault}") from None
 
-    async def commit(
-        self, batches: Mapping[str, Sequence[Written]], checkpoint: Checkpoint | None = None
-    ) -> None:
+    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Append one frame; returns when it is on the disk."""
         if not self._taken_over:
             self.take_over()
@@ -108,11 +106,9 @@ class FileWriter:
         await in_thread(self._store, batches, checkpoint)
         self._failed = False
 
-    def _store(self, batches: Mapping[str, Sequence[Written]], checkpoint: Checkpoint | None) -> None:
+    def _store(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None) -> None:
         stored = {topic: batch_of(self._next[topic], records) for topic, records in batches.items() if records}
-        self._segments.append(
-            frame_of(stored, None if checkpoint is None else msgspec.msgpack.encode(checkpoint))
-        )
+        self._segments.append(frame_of(stored, None if checkpoint is None else msgspec.msgpack.encode(checkpoint)))
         for topic, records in batches.items():
             self._next[topic] += len(records)
 
@@ -128,11 +124,11 @@ class CommandAppender:
         self._segments = segments
         self.next = 0  # offset of the next command
 
-    def append(self, commands: Sequence[Written]) -> int:
+    def append(self, commands: Sequence[Record]) -> int:
         """Append commands; returns the offset behind them when they are on the disk."""
         return self.append_made(lambda _: commands)
 
-    def append_made(self, make: Callable[[int], Sequence[Written]]) -> int:
+    def append_made(self, make: Callable[[int], Sequence[Record]]) -> int:
         """Append what is made for the offset where it will stand; returns the offset behind it."""
         with self._locked():
             commands = make(self.next)
@@ -265,14 +261,16 @@ class FileLog:
             appender = self._commands[partition] = CommandAppender(self.appending(COMMANDS, partition))
         return appender
 
-    async def append_commands(self, partition: int, commands: Sequence[Written]) -> int:
+    async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
         """Append commands to a partition; returns the offset behind them when they are on the disk."""
         return await in_thread(self.commands(partition).append, commands)
 
     def follow(self, content: int, partition: int) -> FrameFollower:
         """The frames of a partition as they are written."""
         folder = self.folder / _FOLDERS[content]
-        return FrameFollower(lambda segment: segment_path(folder, partition, segment), self._head(content, partition))
+        return FrameFollower(
+            lambda segment: segment_path(folder, partition, segment), self._head(content, partition)
+        )
 
     def feed(self, partition: int, offset: int) -> FileFeed:
         """The commands of a partition from an offset on."""

@@ -1,9 +1,9 @@
 """Files of frames: the form of the file log.
 
-A file begins with a head that says whose it is. A frame is one commit: its length, CRC32C, a checkpoint when it has
-one, and for each topic a Kafka RecordBatch (version 2), so that the same bytes could stand in a broker. A frame that
-ends early or fails its check at the end of a file was being written when the program stopped; one before whole
-frames is corruption.
+A file begins with a head that says whose it is. A frame is one commit: its length, CRC32C, a checkpoint when it
+has one, and for each topic a Kafka RecordBatch (version 2), so that the same bytes could stand in a broker. A
+frame that ends early or fails its check at the end of a file was being written when the program stopped; one
+before whole frames is corruption.
 
 Sources: the design's section 4, "File log"; Apache Kafka protocol guide, "Record Batch"; RFC 3720 (CRC32C).
 """

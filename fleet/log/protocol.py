@@ -1,12 +1,12 @@
 """What the rest of the fleet asks of a log, whatever keeps it.
 
-A run's log has one topic of commands and three of events, each with the scenario's number of partitions. Commands
-are appended, by anyone; the events of one partition are committed together over their topics by its one writer, and
-only what was committed is acknowledged. With a commit goes, now and then, a checkpoint: what the shard has to know
-to go on from there.
+A run's log has one topic of commands and three of events, each with the scenario's number of partitions.
+Commands are appended, by anyone; the events of one partition are committed together over their topics by its one
+writer, and only what was committed is acknowledged. With a commit goes, now and then, a checkpoint: what the
+shard has to know to go on from there.
 
-Whoever takes a partition over gets the last checkpoint and the events that stand behind it. It handles the commands
-behind the checkpoint once more, and what comes again is compared with what stands there.
+Whoever takes a partition over gets the last checkpoint and the events that stand behind it. It handles the
+commands behind the checkpoint once more, and what comes again is compared with what stands there.
 
 Source: the design's section 4.
 """
@@ -30,8 +30,11 @@ class Entry(NamedTuple):
     value: bytes
 
 
+Record = tuple[int, bytes, bytes]  # a record to be written: timestamp (ms), key, value
+
+
 class Written(NamedTuple):
-    """One record to be written."""
+    """One record to be written, by name."""
 
     timestamp_ms: int
     key: bytes
@@ -77,9 +80,7 @@ class EventWriter(Protocol):
     def take_over(self) -> Standing:
         """Become the partition's writer. Called once, before the first commit. Raises LogError."""
 
-    async def commit(
-        self, batches: Mapping[str, Sequence[Written]], checkpoint: Checkpoint | None = None
-    ) -> None:
+    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Append records to topics, all or none of them; returns when they are durable."""
 
     async def close(self) -> None:
@@ -109,7 +110,7 @@ class Log(Protocol):
     def manifest(self) -> Manifest:
         """What the run is."""
 
-    async def append_commands(self, partition: int, commands: Sequence[Written]) -> int:
+    async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
         """Append commands to a partition; returns the offset behind them when they are durable."""
 
     def commands_backwards(self, partition: int) -> Iterator[Entry]:

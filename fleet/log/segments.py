@@ -2,9 +2,9 @@
 
     0007-0000.log, 0007-0001.log, ... of partition 7
 
-Whoever appends has the lock of the first segment: a writer of events for as long as it lives, a writer of commands
-while it appends. It first looks at what others appended meanwhile, and cuts off a torn end that one of them left when
-it was killed; then it adds whole frames.
+Whoever appends has the lock of the first segment: a writer of events for as long as it lives, a writer of
+commands while it appends. It first looks at what others appended meanwhile, and cuts off a torn end that one of
+them left when it was killed; then it adds whole frames.
 """
 
 from collections.abc import Iterator

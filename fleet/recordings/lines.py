@@ -1,7 +1,8 @@
 """What stands before a line of a kernel's log: host, times, caller, and the number of its record.
 
-Forms: dmesg (raw, -x, -T, ISO), syslog (BSD and RFC 5424), journal (short, precise, ISO, full, unix, monotonic,
-json), with or without the kernel's own time and the tag of its caller. A line of another program is told apart.
+Forms: dmesg (raw, -x, -T, ISO, coloured), /dev/kmsg, syslog (BSD and RFC 5424), journal (short, precise, ISO,
+full, unix, monotonic, json), with or without the kernel's own time and the tag of its caller. A line of another
+program is told apart.
 
 Sources: Linux kernel/printk/printk.c (times, caller), drivers/acpi/apei/ghes.c (``{n}[Hardware Error]: ``);
 journalctl(1), dmesg(1); RFC 3164, RFC 5424.
@@ -29,16 +30,19 @@ _BSD: Final = r"(?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\
 _LEADS: Final = tuple(
     re.compile(pattern)
     for pattern in (
+        r"(?P<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6})(?P<zone>[+-]\d\d:\d\d) ",  # dmesg: only it has a comma
+        r"\d{1,3},\d{1,20},(?P<us>\d{1,15}),[^;]{1,64};",  # /dev/kmsg, and its caller in a field of its own
         rf"(?:[A-Z][a-z]{{2}} )?{_ISO}(?: [A-Z]{{3,5}})? {_HOST} {_PROGRAM}",  # also short-full, with a weekday
         rf"1 {_ISO} {_HOST} (?P<program>\S{{1,48}}) \S{{1,128}} \S{{1,32}} - ",  # RFC 5424 behind its priority
         rf"{_BSD} {_HOST} {_PROGRAM}",
         rf"(?P<unix>\d{{9,11}}\.\d{{6}}) {_HOST} {_PROGRAM}",
         rf"\[ *(?P<boot>\d{{1,9}}\.\d{{6}})\] {_HOST} (?P<program>kernel): ",
-        rf"{_ISO} ",  # dmesg --time-format iso
+        rf"{_ISO} ",  # a time alone
         r"\[[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d) (?P<year>\d{4})\] ",
         r"(?P<program>kernel): ",
     )
 )
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]{0,16}m")  # dmesg --color
 _PRIORITY: Final = re.compile(r"<\d{1,3}>")
 _FACILITY: Final = re.compile(r"[a-z0-9]{3,8} *:(?:emerg|alert|crit|err|warn|notice|info|debug) *: ")
 _STAMP: Final = re.compile(r"\[ *(\d{1,9})\.(\d{6})(?: <[ 0-9.+]*>)?\] ?")
@@ -71,7 +75,8 @@ def line_of(number: int, raw: str) -> Iterator[Line]:
 
 
 def _plain(number: int, raw: str) -> Line:
-    text = _PRIORITY.sub("", raw, count=1) if raw.startswith("<") else raw
+    text = _COLOUR.sub("", raw) if "\x1b" in raw else raw
+    text = _PRIORITY.sub("", text, count=1) if text.startswith("<") else text
     text = _FACILITY.sub("", text, count=1)
     for lead in _LEADS:
         found = lead.match(text)
@@ -80,13 +85,13 @@ def _plain(number: int, raw: str) -> Line:
     else:
         return _kernel_line(Line(number, text))
     parts = found.groupdict()
-    boot = parts.get("boot")
+    boot, us = parts.get("boot"), parts.get("us")
     return _kernel_line(
         Line(
             number,
             text[found.end() :],
             host=parts.get("host") or "",
-            kernel_ns=_seconds_ns(boot) if boot else None,
+            kernel_ns=_seconds_ns(boot) if boot else int(us) * _NS_PER_US if us else None,
             wall_ns=_wall_ns(parts),
             foreign=(parts.get("program") or _KERNEL) != _KERNEL,
         )

@@ -92,6 +92,8 @@ class _TextReader:
             self._refuse(TextLine(number, f"{len(raw)} bytes, more than a line has"))
             return
         text = raw.decode("utf-8", errors="surrogateescape").strip("\r\n\0")
+        if number == 1:
+            text = text.removeprefix("\ufeff")  # what some editors put before a text
         if not text.strip():
             self._pass(number)
             return

@@ -122,6 +122,14 @@ class RecordLines:
             found = row.pattern.fullmatch(line)
             if found is not None:
                 return row.take(self, found)
+        return not self.entries and self._begin_inside(text)
+
+    def _begin_inside(self, text: str) -> bool:
+        """A log that begins in the middle of a section: the line tells of which type."""
+        for section_type, reader in _READERS.items():
+            section = reader()
+            if section.take(text):
+                return self._entry().begin(section_type, section)
         return False
 
     def blame(self, text: str) -> bool:

@@ -45,7 +45,9 @@ def template(text: str) -> Template:
             parts.append(".*")
             continue
         bases[field] = 16 if spec and spec.endswith("x") else 10
-        digits = f"[0-9a-f]{{1,{_HEX_DIGITS_MAX}}}" if bases[field] == 16 else rf"-?\d{{1,{_DECIMAL_DIGITS_MAX}}}"
+        least = int(spec[:-1]) if spec and spec.startswith("0") else 1  # a cut line has fewer digits: no number
+        hexadecimal = f"[0-9a-f]{{{least},{_HEX_DIGITS_MAX}}}"
+        digits = hexadecimal if bases[field] == 16 else rf"-?\d{{1,{_DECIMAL_DIGITS_MAX}}}"
         parts.append(f"(?P<{field}>{digits})")
     return Template(re.compile("".join(parts)), bases)
 

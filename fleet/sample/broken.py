@@ -16,7 +16,7 @@ from fleet.sample.sections import SECTIONS, BodyKind
 from nodes.spec.arm_ras_section import ENTRY_COUNT_MAX, AuxiliaryHeader
 from nodes.spec.arm_ras_section import HEADER_SIZE as RAS_HEADER_SIZE
 from nodes.spec.arm_section import CONTEXT_HEAD_SIZE, ERROR_INFO_SIZE, HEADER_SIZE
-from nodes.spec.cper import record_of
+from nodes.spec.cper import DESCRIPTOR_SIZE, record_of
 from nodes.spec.memory_sections import MEMORY_SIZE_OLD
 from nodes.spec.sections import BY_GUID
 from nodes.spec.status_block import ENTRY_SIZE_OLD, HEAD_SIZE, StatusBlock, entry_head_size
@@ -232,6 +232,15 @@ def _cut_record(stream: Stream) -> bytes:
     return record[: stream.below(len(record))]
 
 
+def _over_each_other(stream: Stream) -> bytes:
+    """Two sections of one size; the second begins inside the first."""
+    record = record_with(stream, kinds_of(stream, 0))
+    section = section_of(stream, _RAS)
+    twice = record_of(record.header, (section, section)).encode()
+    start = _DESCRIPTOR_AT + 2 * DESCRIPTOR_SIZE + stream.below(len(section.body))
+    return put(twice, _DESCRIPTOR_AT + DESCRIPTOR_SIZE, "I", start)
+
+
 RECORD_BREAKS: Final = (
     Break("ends early", _cut_record),
     Break("wrong signature", _with_record(0, "I", lambda s, _: s.below(0x4350_4552))),
@@ -245,6 +254,7 @@ RECORD_BREAKS: Final = (
     Break("section offset of 4 GiB", _with_record(_DESCRIPTOR_AT, "I", lambda *_: _U32_MAX)),
     Break("section longer than the record", _with_record(_DESCRIPTOR_AT + 4, "I", lambda _, b: len(b))),
     Break("section length of 4 GiB", _with_record(_DESCRIPTOR_AT + 4, "I", lambda s, _: _U32_MAX - s.below(256))),
+    Break("sections over each other", _over_each_other),
     Break("section of length 0", _with_record(_DESCRIPTOR_AT + 4, "I", lambda *_: 0)),
     *map(_record_around, SECTION_BREAKS),
 )

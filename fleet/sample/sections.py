@@ -7,6 +7,8 @@ are accepted by the decoders of nodes.spec.
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import msgspec
+
 from fleet.decode import arm, sections
 from fleet.decode.view import Show
 from fleet.draws import Stream
@@ -55,6 +57,9 @@ from nodes.spec.memory_sections import (
 from nodes.spec.platform_sections import (
     FIRMWARE_GUID,
     PCIE_GUID,
+    PCIE_VALID_DEVICE_ID,
+    PCIE_VALID_RCRB,
+    PCIE_VALID_RCRB_HIGH,
     PROCESSOR_GUID,
     FirmwareReference,
     FirmwareReferenceOld,
@@ -65,6 +70,8 @@ from nodes.spec.sections import OTHER_NAMES
 
 UNKNOWN_SIZE_MAX: Final = 300  # bytes of a section that nobody knows
 CXL_PROTOCOL_GUID: Final = guid("80b9efb4-52b5-4de3-a777-68784b771048")
+CXL_ERROR_LOG_SIZE: Final = 88  # bytes that a reader takes, whatever length is written
+CXL_VALID_ERROR_LOG: Final = 1 << 6
 _ERRORS_MAX: Final = 4  # of one ARM section
 _CONTEXTS_MAX: Final = 4
 _RECORDS_MAX: Final = 4  # of one Arm RAS section
@@ -102,6 +109,15 @@ def _memory2(stream: Stream) -> bytes:
     if any(valid >> bit & 1 for bit in VALID_BANK_PARTS_2):
         valid &= ~(1 << MemorySection2.valid_bits["bank"])
     return layout_of(stream, MemorySection2, sections.MEMORY2, validation_bits=valid).encode()
+
+
+def _pcie(stream: Stream) -> bytes:
+    section = layout_of(stream, PcieSection, sections.PCIE)
+    if not stream.chance(1, 4):
+        return section.encode()
+    rcrb = PCIE_VALID_RCRB | (PCIE_VALID_RCRB_HIGH if stream.chance(1, 2) else 0)
+    valid = section.validation_bits & ~PCIE_VALID_DEVICE_ID | rcrb  # UEFI: never both
+    return msgspec.structs.replace(section, validation_bits=valid, reserved=stream.octets(4)).encode()
 
 
 def _firmware(stream: Stream) -> bytes:
@@ -196,11 +212,12 @@ def _arm_ras(stream: Stream) -> bytes:
 
 def _cxl_protocol(stream: Stream) -> bytes:
     dvsec = stream.octets(stream.one_of((0, 4, 60, stream.below(_TAIL_MAX))))
-    error_log = stream.octets(stream.one_of((0, 88)))
+    error_log = stream.octets(stream.one_of((0, CXL_ERROR_LOG_SIZE)))
+    valid = subset(stream, range(7))
     head = layout_of(
         stream,
         CxlProtocolSection,
-        validation_bits=subset(stream, range(7)),
+        validation_bits=valid if error_log else valid & ~CXL_VALID_ERROR_LOG,
         agent_type=stream.below(10),
         dvsec_length=len(dvsec),
         error_log_length=len(error_log),
@@ -218,7 +235,7 @@ SECTIONS: Final = (
     BodyKind("memory 2", MEMORY2_GUID, _memory2),
     BodyKind("ARM processor", ARM_GUID, _arm),
     BodyKind("Arm RAS", ARM_RAS_GUID, _arm_ras),
-    BodyKind("PCIe", PCIE_GUID, _plain(PcieSection, sections.PCIE)),
+    BodyKind("PCIe", PCIE_GUID, _pcie),
     BodyKind("generic processor", PROCESSOR_GUID, _plain(ProcessorSection, sections.PROCESSOR)),
     BodyKind("firmware reference", FIRMWARE_GUID, _firmware),
     BodyKind("firmware reference of 16 bytes", FIRMWARE_GUID, _firmware_old),

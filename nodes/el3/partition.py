@@ -22,7 +22,7 @@ class Partition:
 
     def __init__(self) -> None:
         self.building = _NOTHING
-        self.busy_until = 0  # ns
+        self.busy_until = 0  # ns; 0 when it is idle
         self.spinning: tuple[int, ...] = ()  # PEs that wait until it is idle
 
     def call(self, pe: int, building: Building, now: int) -> int:
@@ -45,6 +45,8 @@ class Partition:
         """The call of a PE returns what was built."""
         built = self.building.get(pe, ())
         self.building = {other: kept for other, kept in self.building.items() if other != pe} or _NOTHING
+        if not self.building:
+            self.busy_until = 0
         return built
 
     def reset(self) -> None:

@@ -110,6 +110,10 @@ class Dispatcher:
         self.masked = False
         self._handlers = _BOOTED
 
+    def as_booted(self) -> bool:
+        """Whether it is as an operating system leaves it when it boots."""
+        return not self.masked and not self.running and self._handlers == _BOOTED
+
     def reset(self) -> None:
         """No operating system runs."""
         self.running = _NOTHING_RUNS

@@ -6,6 +6,7 @@ Sources: UEFI 2.11 appendix N.2.4.4, N.2.5, N.2.7; Arm Neoverse RD StandaloneMM 
 fills).
 """
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from nodes.hardware.dram import LINE_MASK, DramGeometry
@@ -24,6 +25,7 @@ from nodes.spec.arm_section import (
     Transaction,
     context_of,
     information,
+    place_in_context,
     type_byte,
 )
 from nodes.spec.err import AV, OF, ErrAddr, Serr, error_state
@@ -169,7 +171,9 @@ _INFORMATION: Final = {
     for timeout in (False, True)
 }
 _TIMEOUTS: Final = frozenset((Serr.INTERNAL_TIMEOUT, Serr.EXTERNAL_TIMEOUT))
-_GPR_CONTEXT: Final = context_of(ContextType.AARCH64_GPR, {}).encode()
+_CONTEXTS_KEPT: Final = 1024  # PEs whose part of the contexts is kept; that of another one is made again
+_EL2: Final = context_of(ContextType.AARCH64_EL2, {}).encode()
+_FAR_EL2, _HCR_EL2 = (place_in_context(ContextType.AARCH64_EL2, name) for name in ("FAR_EL2", "HCR_EL2"))
 
 
 def mpidr(pe: int) -> int:
@@ -179,9 +183,16 @@ def mpidr(pe: int) -> int:
 
 def _contexts(captured: Captured, mpidr_value: int) -> bytes:
     """General registers and those of EL1 and EL2, as EL3 saved them. What no floor models is 0."""
+    el2 = bytearray(_EL2)
+    el2[_FAR_EL2] = captured.far.to_bytes(8, "little")
+    el2[_HCR_EL2] = captured.hcr.to_bytes(8, "little")
+    return _lower_contexts(mpidr_value) + el2
+
+
+@lru_cache(_CONTEXTS_KEPT)
+def _lower_contexts(mpidr_value: int) -> bytes:
     el1 = context_of(ContextType.AARCH64_EL1, {"MIDR_EL1": MIDR, "MPIDR_EL1": mpidr_value})
-    el2 = context_of(ContextType.AARCH64_EL2, {"FAR_EL2": captured.far, "HCR_EL2": captured.hcr})
-    return _GPR_CONTEXT + el1.encode() + el2.encode()
+    return context_of(ContextType.AARCH64_GPR, {}).encode() + el1.encode()
 
 
 def processor_body(captured: Captured, _geometry: DramGeometry) -> bytes:

@@ -266,7 +266,9 @@ class GuestKernel:
     def reset(self) -> int:
         """The guest boots again: page states, caches and queues are new. Returns what was carried."""
         carried = self.carried()
-        self.linux = None
+        if self.linux is not None:
+            self.linux.release()
+            self.linux = None
         self.calling = self.waits = self.down = False
         return carried
 

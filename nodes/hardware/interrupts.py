@@ -3,12 +3,23 @@
 Sources: IHI0100 A.c 2.5.1 (conditions), 3.2.27 (which of ERR<n>FR's values brings which control).
 """
 
+from functools import lru_cache
+from typing import Final
+
 from nodes.hardware.ras_nodes import Lines
 from nodes.spec.err import CI, DE, UE, ErrCtlr, ErrFr
+
+_TYPES: Final = UE | DE | CI  # what the conditions look at in a valid STATUS
+_ANSWERS_MAX: Final = 4096  # kept; the conditions of another combination are looked at again
 
 
 def asserted(status: int, fr: int, ctlr: int, *, event: bool) -> int:
     """The outputs (Lines as a mask) for a valid STATUS; ``event``: there is a corrected error event."""
+    return _asserted(status & _TYPES, fr, ctlr, event=event)
+
+
+@lru_cache(_ANSWERS_MAX)
+def _asserted(status: int, fr: int, ctlr: int, *, event: bool) -> int:
     lines = 0
     if _exists(fr, ErrFr.FI.lsb) and _fault_handling(status, fr, ctlr, event=event):
         lines |= Lines.FHI

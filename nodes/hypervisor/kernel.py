@@ -188,10 +188,16 @@ class HostKernel:
     def boot(self) -> None:
         """ghes_probe(): every source is looked at once, so records left before are consumed now."""
         self.down = False
+        self.linux.release()
         self.linux = LinuxKernel(self, self.board.ledger, self.linux.config)
         for source in self.sources.made:
             if not self.down:
                 self.linux.reader.proc(source)
+
+    def retire(self) -> None:
+        """Another kernel takes over: let go of everything, so that its memory is free at once."""
+        self.linux.release()
+        del self.linux
 
     def ras_interrupt(self, node: int) -> None:
         """The AEST driver's handler: read, log, act, clear, set the counter up again."""

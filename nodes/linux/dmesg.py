@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 from nodes.linux.dmesg_arm import print_arm
 from nodes.linux.dmesg_cxl import CXL_PROTOCOL_SIZE, print_cxl_protocol
 from nodes.linux.dmesg_sections import print_firmware, print_memory, print_pcie, print_pcie_6_1, print_processor
-from nodes.linux.estatus import Entry, walk
+from nodes.linux.estatus import Entry, copied, walk
 from nodes.linux.printk import Fault, Log, Memory
 from nodes.policy import Kernel
 from nodes.spec.arm_section import ARM_GUID, ArmHeader
@@ -87,7 +87,7 @@ def dmesg(block: bytes, kernel: Kernel, *, source_id: int | None = None, sequenc
     if severity == SEVERITIES[Severity.CORRECTED]:
         log.say(0, CORRECTED)
     log.say(0, f"event severity: {severity}")
-    memory = Memory(block)
+    memory = Memory(copied(block))
     try:
         for number, entry in enumerate(entries):
             _print_head(log, memory, entry, number)

@@ -6,18 +6,27 @@ here follows that arithmetic. Two things are refused here that Linux does not re
 outside the bytes given (the reader of an error source compares the lengths before), and an entry whose size
 wraps to 0, which Linux walks for ever.
 
-Sources: Linux 6.12 drivers/firmware/efi/cper.c cper_estatus_check_header(), cper_estatus_check();
-include/acpi/ghes.h acpi_hest_get_record_size(), apei_estatus_for_each_section(). The same in 6.1.
+Sources: Linux 6.12 drivers/acpi/apei/ghes.c __ghes_check_estatus(); drivers/firmware/efi/cper.c
+cper_estatus_check_header(), cper_estatus_check(); include/acpi/ghes.h acpi_hest_get_record_size(),
+apei_estatus_for_each_section(). The same in 6.1.
 """
 
 import struct
 from typing import Final, NamedTuple
 
 from nodes.spec.layout import Malformed
-from nodes.spec.status_block import ENTRY_SIZE, ENTRY_SIZE_OLD, HEAD_SIZE, StatusBlockHead
+from nodes.spec.status_block import (
+    ENTRY_SIZE,
+    ENTRY_SIZE_OLD,
+    HEAD_SIZE,
+    StatusBlock,
+    StatusBlockHead,
+    block_length,
+)
 
 _HEAD: Final = StatusBlockHead.codec
 _ENTRY: Final = struct.Struct("<16sIHBBI")  # the start of both heads of a data entry
+_DATA_LENGTH: Final = 3  # index in the head of a block
 _DATA_LENGTH_AT: Final = 12  # offset in the head of a block, bytes
 _RAW_OFFSET_AT: Final = 4  # offset in the head of a block, bytes
 
@@ -41,6 +50,7 @@ def walk(block: bytes) -> list[Entry]:
     Raises Malformed where Linux refuses the block.
     """
     data_length = _checked_data_length(block)
+    block = copied(block)
     entries: list[Entry] = []
     at, end = HEAD_SIZE, HEAD_SIZE + data_length
     while at < end:
@@ -62,6 +72,10 @@ def _checked_data_length(block: bytes) -> int:
     if len(block) < HEAD_SIZE:
         raise Malformed("block", 0, f"needs {HEAD_SIZE} bytes, {len(block)} are there")
     _, raw_offset, raw_length, data_length, _ = _HEAD.unpack_from(block)
+    length = block_length(block)
+    if not HEAD_SIZE <= length <= StatusBlock.SIZE_MAX:
+        at = _RAW_OFFSET_AT if raw_length else _DATA_LENGTH_AT
+        raise Malformed("block", at, f"length {length}, at least {HEAD_SIZE}, at most {StatusBlock.SIZE_MAX}")
     if 0 < data_length < ENTRY_SIZE_OLD:
         raise Malformed("block", _DATA_LENGTH_AT, f"data length {data_length} holds no entry")
     if raw_length and raw_offset < HEAD_SIZE + data_length:
@@ -70,6 +84,17 @@ def _checked_data_length(block: bytes) -> int:
         left = len(block) - HEAD_SIZE
         raise Malformed("block", _DATA_LENGTH_AT, f"data length {data_length}, {left} bytes are left")
     return int(data_length)
+
+
+def copied(block: bytes) -> bytes:
+    """What Linux copies of a block whose head it accepts; what the entries need behind that is 0.
+
+    The copy ends with the raw data, even where their offset and length wrap 32 bits and end inside the entries.
+    """
+    length, entries_end = block_length(block), HEAD_SIZE + _HEAD.unpack_from(block)[_DATA_LENGTH]
+    if length == len(block) >= entries_end:
+        return block
+    return block[:length].ljust(min(len(block), entries_end), b"\0")
 
 
 def check(block: bytes) -> str | None:

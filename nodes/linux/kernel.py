@@ -297,7 +297,16 @@ class LinuxKernel:
         self.panic(SERROR_PANIC)
         return False
 
+    def made(self) -> tuple[GhesReader | None, MemoryFailure | None]:
+        """Its reader and its memory_failure; None for one that was not needed yet."""
+        return self._reader, self._failure
+
+    def release(self) -> None:
+        """It runs no more: let go of its parts, which hold on to it."""
+        self._reader = self._failure = None
+
     def carried(self) -> int:
         """Occurrences inside this kernel; for the accounting check."""
-        parts = (self._reader, self._failure)
-        return sum(part.carried() for part in parts if part is not None) + sum(c for _, c in self.task_work or ())
+        return sum(part.carried() for part in self.made() if part is not None) + sum(
+            c for _, c in self.task_work or ()
+        )

@@ -42,9 +42,8 @@ ECANCELED: Final = 125
 
 PANIC_TEXT: Final = "GHES: Fatal hardware error"
 
-
-_NO_CACHE: Final = (None,) * CACHE_SIZE
-_NO_LIMITS: Final = (-PRINT_INTERVAL_NS - 1, 0) * 2
+NO_CACHE: Final = (None,) * CACHE_SIZE  # of a fresh reader, as the next; shared
+NO_LIMITS: Final = (-PRINT_INTERVAL_NS - 1, 0) * 2
 
 
 class Cached(NamedTuple):
@@ -83,8 +82,8 @@ class GhesReader:
         self.kernel = kernel
         self.pool_used = 0  # bytes
         self.queue: tuple[Copied, ...] = ()  # in the pool, waiting for irq_work
-        self.cache: tuple[Cached | None, ...] = _NO_CACHE
-        self.limits = _NO_LIMITS  # corrected: interval's begin (ns) and lines printed since; uncorrected: the same
+        self.cache: tuple[Cached | None, ...] = NO_CACHE
+        self.limits = NO_LIMITS  # corrected: interval's begin (ns) and lines printed since; uncorrected: the same
 
     @property
     def pool_size(self) -> int:

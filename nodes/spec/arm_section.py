@@ -306,6 +306,13 @@ def context_of(kind: ContextType, values: dict[str, int], *, padded: bool = Fals
     return Context(kind, registers, padding=bytes(spare))
 
 
+def place_in_context(kind: ContextType, register: str) -> slice:
+    """The bytes of a register in an encoded context of a known type, its head counted."""
+    known = CONTEXTS[kind]
+    start = CONTEXT_HEAD_SIZE + known.registers.index(register) * known.register_size
+    return slice(start, start + known.register_size)
+
+
 class ArmSection(msgspec.Struct, frozen=True, gc=False):
     """A whole section. ``header`` counts and length are those of the parts."""
 

@@ -10,7 +10,7 @@ Leaves out: registers wider than 64 bits.
 
 from collections.abc import Iterator
 from enum import Enum, IntEnum
-from typing import ClassVar, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, overload
 
 
 class Access(Enum):
@@ -21,13 +21,12 @@ class Access(Enum):
     W1C = "each written 1 clears its bit"
 
 
-class Field:
+class Field(property):
     """Bits ``msb`` down to ``lsb`` of a register; one bit when ``lsb`` is left out.
 
-    ``says`` is the field's meaning in a few words; ``values`` names its values.
+    ``says`` is the field's meaning in a few words; ``values`` names its values. Asked of a register it is the
+    field's value, asked of the class it is the field: a property, because that is asked often and answered in C.
     """
-
-    __slots__ = ("access", "lsb", "mask", "msb", "says", "values")
 
     def __init__(
         self,
@@ -45,13 +44,19 @@ class Field:
         self.values = values
         self.mask = (1 << (self.msb + 1)) - (1 << self.lsb)
         assert self.mask > 0, "msb lies below lsb"
+        super().__init__(self._read)
 
-    @overload
-    def __get__(self, register: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, register: int, owner: type) -> int: ...
-    def __get__(self, register: int | None, owner: type) -> Self | int:
-        return self if register is None else (register & self.mask) >> self.lsb
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, register: None, owner: type | None = None) -> Self: ...
+        @overload
+        def __get__(self, register: int, owner: type | None = None) -> int: ...
+        def __get__(self, register: int | None, owner: type | None = None) -> Self | int: ...
+
+    def _read(self, register: int) -> int:
+        """The field's value in a register."""
+        return (register & self.mask) >> self.lsb
 
     def placed(self, value: int) -> int:
         """``value`` shifted into position."""

@@ -1,5 +1,8 @@
 """BERT, the error record of the previous boot, and AEST, the table of RAS nodes for kernel-first.
 
+Of an AEST of revision 2 the nodes are read that lie as in revision 1: vendor nodes and record groups of 16 and
+64 KiB do not, and are refused.
+
 Sources: ACPI 6.5 18.3.1 (BERT); Arm DEN0085 (AEST); ACPICA source/include/actbl2.h; Linux
 drivers/acpi/apei/bert.c.
 """
@@ -26,6 +29,7 @@ from nodes.spec.layout import (
 from nodes.spec.status_block import StatusBlock, StatusBlockHead, block_length
 
 AEST_NODE_HEAD: Final = 44  # bytes
+_GROUP_FORMATS_SINCE: Final = 2  # revision of AEST; byte 1 of an interface says how large a record group is
 
 
 @layout(size=12)
@@ -62,7 +66,7 @@ def bert_blocks(region: bytes) -> tuple[StatusBlock, ...]:
     at = 0
     while at + StatusBlockHead.codec.size <= len(region) and StatusBlockHead.decode(region, at).block_status:
         blocks.append(StatusBlock.decode(region, at))
-        at += block_length(region[at:])
+        at += block_length(region[at : at + StatusBlockHead.codec.size])
     return tuple(blocks)
 
 
@@ -179,7 +183,7 @@ class AestInterface(Layout, frozen=True, gc=False):
     """Interface of a RAS node, version 1."""
 
     type: u8  # AestInterfaceType
-    reserved: Octets3
+    reserved: Octets3  # revision 2: the first byte is the group format, 0 for 4 KiB
     flags: u32  # bit 0 shared, bit 1 clear MISC registers
     base_address: u64
     first_record: u32
@@ -251,6 +255,17 @@ class AestNode(msgspec.Struct, frozen=True, gc=False):
         )
 
 
+def _check_lies_as_before(node: AestNode, base: int) -> None:
+    """Refuse what revision 2 lays out in another way."""
+    if isinstance(node.data, AestVendor):
+        raise Malformed("AestNode", base, "vendor node of revision 2")
+    if node.interface.reserved[0]:
+        at = base + node.head.interface_offset + 1
+        raise Malformed(
+            "AestNode", at, f"group format {node.interface.reserved[0]}: only groups of 4 KiB are read"
+        )
+
+
 def aest_node(data: AestData, interface: AestInterface, interrupts: tuple[AestInterrupt, ...]) -> AestNode:
     """A node from its parts, laid out as data, interface, interrupts; lengths and offsets computed."""
     kind = next(kind for kind, declared in _DATA.items() if type(data) is declared)
@@ -287,5 +302,8 @@ class Aest(msgspec.Struct, frozen=True, gc=False):
             if length < AEST_NODE_HEAD:
                 raise reader.refuse(f"node length {length}")
             base = HEADER_SIZE + reader.at
-            nodes.append(AestNode.decode(reader.take(length, "AEST node"), base))
+            node = AestNode.decode(reader.take(length, "AEST node"), base)
+            if header.revision >= _GROUP_FORMATS_SINCE:
+                _check_lies_as_before(node, base)
+            nodes.append(node)
         return cls(header, tuple(nodes))

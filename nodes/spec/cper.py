@@ -7,6 +7,7 @@ Sources: UEFI 2.11 appendix N.2.1, N.2.2; openbmc/libcper include/libcper/Cper.h
 """
 
 from enum import IntFlag
+from itertools import pairwise
 from typing import Final, Self
 
 import msgspec
@@ -135,8 +136,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         """The record at ``offset`` of ``source``, which may go on behind it.
 
         Raises Malformed for a wrong signature, a length that its sections or ``source`` contradict, and a
-        section that lies outside the record or inside its heads. A section may be empty only in name: length 0
-        is refused.
+        section that lies outside the record, inside its heads or over another one. A section may be empty only in
+        name: length 0 is refused.
         """
         header = RecordHeader.decode(source, offset)
         if header.signature != SIGNATURE or header.signature_end != SIGNATURE_END:
@@ -155,6 +156,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         )
         for index, descriptor in enumerate(descriptors):
             _check_place(descriptor, offset + HEADER_SIZE + DESCRIPTOR_SIZE * index, heads, header.record_length)
+        _check_apart(descriptors, offset + HEADER_SIZE)
         return cls(header, descriptors, bytes(source[offset : offset + header.record_length]))
 
 
@@ -170,6 +172,16 @@ def _check_place(descriptor: SectionDescriptor, at: int, heads: int, record_leng
             at,
             f"section at {start} of {length} bytes ends outside {record_length} bytes",
         )
+
+
+def _check_apart(descriptors: tuple[SectionDescriptor, ...], base: int) -> None:
+    """No byte belongs to two sections: what all bodies take together is bounded by the record."""
+    in_place = sorted(range(len(descriptors)), key=lambda index: descriptors[index].section_offset)
+    for before, index in pairwise(in_place):
+        end = descriptors[before].section_offset + descriptors[before].section_length
+        if descriptors[index].section_offset < end:
+            at = base + DESCRIPTOR_SIZE * index
+            raise Malformed("SectionDescriptor", at, f"section lies over section {before}, which ends at {end}")
 
 
 class SectionOf(msgspec.Struct, frozen=True, gc=False):

@@ -129,7 +129,8 @@ class PortType(IntEnum):
 
 PCIE_VALID_DEVICE_ID: Final = 1 << 3
 PCIE_VALID_AER: Final = 1 << 7
-PCIE_VALID_RCRB: Final = 1 << 8  # then bit 3 must be 0; bytes 31 to 34 hold the RCRB address
+PCIE_VALID_RCRB: Final = 1 << 8  # then bit 3 must be 0; bytes 31 to 34 hold the low half of the RCRB address
+PCIE_VALID_RCRB_HIGH: Final = 1 << 9
 PCIE_SLOT_SHIFT: Final = 3
 
 
@@ -161,6 +162,15 @@ class PcieSection(Layout, frozen=True, gc=False):
     bridge_control: u16 = 0
     capability: Octets60 = bytes(60)
     aer: Octets96 = bytes(96)  # AerCapability, then vendor use
+
+    @property
+    def rcrb_address(self) -> int | None:
+        """Address of the root complex register block, where the validation bits say that it stands here."""
+        if not self.validation_bits & PCIE_VALID_RCRB:
+            return None
+        stored = self.encode()
+        high = stored[20:24] if self.validation_bits & PCIE_VALID_RCRB_HIGH else b""
+        return int.from_bytes(stored[31:35] + high, "little")
 
     valid_bits: ClassVar[dict[str, int]] = {
         "port_type": 0,

@@ -290,7 +290,7 @@ class Guests:
         if state is None:
             return
         self.ledger.move(state.vcpu.carried, Account.PENDING, Account.LOST_GUEST_GONE)
-        carried = state.vmm.drop() + state.kernel.carried()
+        carried = state.vmm.drop() + state.kernel.reset()
         self.ledger.move(carried, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
 
     def start(self, guest: int) -> None:

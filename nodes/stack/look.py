@@ -51,6 +51,7 @@ def _pe(pe: Pe) -> Json:
         "el": pe.el,
         "guest": None if pe.guest < 0 else pe.guest,
         "masked": pe.masked,
+        "sdei_masked": pe.sdei_masked,
         "SCR_EL3": hex(pe.scr),
         "HCR_EL2": hex(pe.hcr),
         **{f"SCTLR_EL{level}": hex(value) for level, value in enumerate(pe.sctlr) if level},

@@ -63,6 +63,7 @@ class Machine:
         "epoch_ns",
         "falls",
         "guests",
+        "home",
         "index",
         "kernel",
         "ledger",
@@ -81,6 +82,7 @@ class Machine:
     def __init__(self, name: str, index: int, platform: Platform, world: World, *, epoch_ns: int = 0) -> None:
         self.name = name
         self.index = index  # place among the hosts: the order of timers that are due at one time
+        self.home = platform  # as the roster has it; the platform of now differs once the switches were changed
         self.world = world
         self.epoch_ns = epoch_ns  # real time of virtual time 0, ns since 1970
         self.now = 0  # virtual time, ns
@@ -244,7 +246,7 @@ class Machine:
     def poll_later(self, source_id: int) -> None:
         """Look at a polled source at its next interval; the timer is armed only while a block waits."""
         if source_id not in self.polling:
-            self.polling = (*self.polling, source_id)
+            self.polling = tuple(sorted((*self.polling, source_id)))
             self.set_timer(POLL_NS - self.now % POLL_NS, Timer.POLL, source_id)
 
     def poll(self, source_id: int) -> None:
@@ -285,7 +287,7 @@ class Machine:
         self.monitor.sdei.masked = True
         self.tasks.clear()
         self.guests.host_gone(reason)
-        self.set_timer(delay_ns, Timer.HOST_REBOOT, self.falls, hung)
+        self.set_timer(delay_ns, Timer.HOST_REBOOT, self.falls, int(hung))
 
     def reboot(self, fall: int, hung: int) -> None:
         """The panic time or the watchdog is over.
@@ -331,6 +333,7 @@ class Machine:
         """
         self._take_down("the switches changed", cold=False)
         self.ledger.move(self.sources.initialise(), Account.IN_FLIGHT, Account.LOST_HOST_RESET)
+        self.kernel.retire()
         self.set_platform(platform)
         self._boot()
 

@@ -1,6 +1,6 @@
 """``python -m tests.bench``: measures and prints a table; never fails, whatever the figures are."""
 
-from tests.bench import memory, rates, resident
+from tests.bench import memory, rates, resident, snapshots
 
 
 def main():
@@ -9,6 +9,7 @@ def main():
     what = f"{resident.HOSTS:,} hosts with 4 guests, {resident.FAULTS} faults each; target 4,096"
     rates.show([rates.Row("resident memory of a host of the storm", f"{each:,.0f} bytes", what)])
     memory.main()
+    rates.show(snapshots.rows())
 
 
 if __name__ == "__main__":

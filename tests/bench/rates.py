@@ -20,7 +20,7 @@ from fleet.log.protocol import Written
 from fleet.run import Run
 from nodes.actor import Hosts
 from nodes.events import HOST_TOPICS
-from tests.pin_digests import Nowhere
+from tests.memory_log import MemoryLog
 from tests.runs import STORM, manifest_of, plan_of
 
 OPTIONS = {"hosts": 200, "faults": 20_000}
@@ -78,7 +78,7 @@ def written_log(plan, planned, folder):
     """The storm in a log of files; returns the log, its summary, and the seconds of wall and CPU time."""
     log = FileLog.create(folder, manifest_of(plan, **OPTIONS))
     cpu = time.process_time()
-    summary, seconds = carry_out(log, planned, commands=plan.commands_written())
+    summary, seconds = carry_out(log, planned)
     return log, summary, seconds, time.process_time() - cpu
 
 
@@ -91,7 +91,7 @@ def simulated(planned):
 
 def without_files(plan, planned):
     """The same run with encoding and digest, and no log."""
-    asyncio.run(Run(Nowhere(manifest_of(plan)), planned).run())
+    asyncio.run(Run(MemoryLog(manifest_of(plan)), planned).run())
 
 
 def rows():

@@ -16,6 +16,7 @@ from nodes.spec.cper import NOTIFICATION_GUIDS
 from nodes.spec.hest import TableHeader, with_checksum
 from nodes.spec.layout import Malformed
 from nodes.spec.memory_sections import MEMORY_GUID
+from nodes.spec.platform_sections import PcieSection
 from nodes.spec.sections import SECTION_TYPES, decode_section
 from nodes.spec.severity import Aet
 from nodes.spec.status_block import DataEntry, StatusBlock
@@ -187,6 +188,15 @@ def acpi_table(signature, body):
     return with_checksum(header.encode() + body)
 
 
+def test_a_pcie_section_shows_the_rcrb_address_that_it_calls_valid():
+    section = PcieSection(validation_bits=0x300, function=0x10, device=0x20, segment=0x4030, reserved=b"\1\0\0\0")
+
+    fields = decode("pcie", section.encode(), Options()).fields
+
+    assert fields["valid"] == ["rcrb_address", "rcrb_address_high"]
+    assert fields["rcrb_address"] == "0x140302010"
+
+
 def test_an_aest_shows_its_nodes_with_interface_and_interrupts():
     interface = AestInterface(1, bytes(3), 2, 0x2A00_0000, 0, 4, 0xF, 0, 0)
     node = aest_node(AestMemory(3), interface, (AestInterrupt(1, bytes(2), 1, 42, 0, bytes(3)),))
@@ -232,6 +242,16 @@ def test_a_guid_may_be_written_in_the_usual_way():
     [
         (b"0xbe000411", "esr"),
         (b"96000010", "esr"),
+        (b"0xbc000411", "esr"),
+        (b"0x82000010", "esr"),
+        (b"0x80000411", "disr"),
+        (b"0x80001a11", "disr"),
+        (b"0x81000002", "disr"),
+        (b"0x80000000", "disr"),
+        (b"0xc4800390", "errstatus"),
+        (b"0xf030000c", "errstatus"),
+        (b"163d9ee111bce4119caac2051d5d46b0", "guid"),
+        (NOTIFICATION_GUIDS["SEA"], "guid"),
         (RECORDS[0], "cper"),
         (RECORDS[0].hex().encode(), "cper"),
         (BLOCKS[0], "block"),
@@ -245,8 +265,22 @@ def test_the_kind_is_guessed(content, kind):
     assert guess(content) == kind
 
 
-@pytest.mark.parametrize("content", [b"0x1811", b"0x0", b"0xc4800390", b"0x40000080044081"])
-def test_a_number_that_is_no_likely_esr_has_to_be_named(content):
+# The last ones: an instruction abort without IL, a DISR_EL1 of a reserved format, an error response to a corrected
+# error, a UET without UE, bits that STATUS has not.
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"0x1811",
+        b"0x0",
+        b"0x40000080044081",
+        b"0x80001840",
+        b"0x80000811f",
+        b"0x56000000",
+        b"0x46100000",
+        b"0x60010000",
+    ],
+)
+def test_a_number_that_may_be_many_things_has_to_be_named(content):
     with pytest.raises(Unclear):
         guess(content)
 

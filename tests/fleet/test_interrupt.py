@@ -1,4 +1,4 @@
-"""A run that is stopped takes no further commands; what it took is in the log, and the rest comes when it goes on."""
+"""A run that is stopped takes no further commands; what it took is in the log, the rest comes when it goes on."""
 
 import json
 import os

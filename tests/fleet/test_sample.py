@@ -8,12 +8,14 @@ import pytest
 from fleet.decode.kinds import Options, decode
 from fleet.sample import BLOCK, KINDS, RECORD, make, make_malformed
 from fleet.sample.broken import BLOCK_BREAKS, RECORD_BREAKS
-from fleet.sample.sections import SECTIONS
+from fleet.sample.sections import CXL_ERROR_LOG_SIZE, CXL_PROTOCOL_GUID, CXL_VALID_ERROR_LOG, SECTIONS
+from nodes.linux.dmesg_cxl import CxlProtocolSection
 from nodes.linux.estatus import check
 from nodes.spec.arm_section import ArmSection, ContextType, ErrorKind, kinds_of
 from nodes.spec.cper import Record
 from nodes.spec.layout import Malformed
 from nodes.spec.memory_sections import MEMORY_GUID
+from nodes.spec.platform_sections import PcieSection
 from nodes.spec.sections import decode_section
 from nodes.spec.severity import Severity
 from nodes.spec.status_block import StatusBlock
@@ -38,8 +40,8 @@ def test_a_sample_depends_on_seed_and_index_only(kind):
 @pytest.mark.parametrize(
     ("kind", "digest"),
     [
-        (BLOCK, "9d21d8b178e38e0ad6d8ee062b668d84ac6a52a4e02a406737cdcb189fbb9c3a"),
-        (RECORD, "eb867aa001f5eb190c59707935a3e298d1943fb7b44069ca01663795275d5623"),
+        (BLOCK, "e7135adc18aa27397b6652c794010b58234d75b59a183659f3cde79527afd629"),
+        (RECORD, "2888c102da76d0cf8f8a3f725ad4b5a2913676064ec00a85e854bcbf0d0f3d28"),
     ],
 )
 def test_the_samples_of_a_seed_are_the_same_everywhere(kind, digest):
@@ -102,8 +104,23 @@ def test_every_validity_bit_is_set_somewhere_and_clear_somewhere():
             assert {word >> bit & 1 for word in words} == {0, 1}, (kind, bit)
 
 
+def test_pcie_sections_name_a_device_or_an_rcrb_address_and_never_both():
+    words = [body.validation_bits for body in BODIES if isinstance(body, PcieSection)]
+
+    assert {(word >> 8 & 3, word >> 3 & 1) for word in words} == {(0, 0), (0, 1), (1, 0), (3, 0)}
+
+
 def test_memory_sections_have_80_and_73_bytes():
     assert {len(entry.body) for entry in ENTRIES if entry.section_type == MEMORY_GUID} == {80, 73}
+
+
+def test_a_cxl_section_never_calls_an_error_log_valid_that_it_does_not_hold():
+    found = [entry.body for entry in ENTRIES if entry.section_type == CXL_PROTOCOL_GUID]
+    heads = [CxlProtocolSection.decode(body) for body in found]
+
+    valid = [head.error_log_length for head in heads if head.validation_bits & CXL_VALID_ERROR_LOG]
+    assert set(valid) == {CXL_ERROR_LOG_SIZE}
+    assert any(head.error_log_length == 0 for head in heads)
 
 
 def test_arm_sections_hold_every_kind_of_error_and_every_type_of_context():

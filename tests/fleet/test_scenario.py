@@ -59,9 +59,16 @@ def test_a_file_is_found_by_its_path(tmp_path):
 
 def test_a_name_that_nobody_has_is_told_with_those_that_are():
     with pytest.raises(
-        ScenarioError, match=r"strom: no such file, and no scenario of that name; there are .*storm"
+        ScenarioError,
+        match=r'strom: no such file, and no scenario of that name; there are .*; did you mean "storm"\?',
     ):
         load("strom")
+
+
+@pytest.mark.parametrize("place", ["/", "/dev/null"])
+def test_what_is_there_and_no_file_is_not_said_to_be_missing(place):
+    with pytest.raises(ScenarioError, match="no file; expected a scenario in TOML"):
+        load(place)
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path):

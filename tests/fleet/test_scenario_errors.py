@@ -31,7 +31,7 @@ WRONG = {  # what stands behind name = "x" -> what is said of it
     "": "hosts: missing, and it has no default",
     "hosts = []": "hosts: expected an array of length >= 1",
     "hosts = 3": "hosts = 3: expected an array, got an integer",
-    "[hosts]\ncount = 1": "hosts: expected an array, got a table",
+    "[hosts]\ncount = 1": "hosts: expected an array, got a table; written [[hosts]]",
     HOSTS + "count = 0": "hosts[0].count = 0: expected an integer >= 1",
     HOSTS + "count = 1000001": "hosts[0].count = 1000001: expected an integer <= 1000000",
     HOSTS + 'count = "three"': 'hosts[0].count = "three": expected an integer, got a string',
@@ -71,6 +71,9 @@ WRONG = {  # what stands behind name = "x" -> what is said of it
     HOSTS + '[[overrides]]\nhosts = "*"': "overrides[0].switches: missing, and it has no default",
     OVERRIDE + '{ qemu = "8" }': 'overrides[0].switches.qemu = "8": expected one of 11',
     OVERRIDE + '{ qmu = "8" }': 'switches.qmu: unknown key; did you mean "qemu"?',
+    HOSTS + "[[overrides]]\nhosts = 'host-0001'\nswitches = {}": (
+        'overrides[0].hosts = "host-0001": expected a pattern that a host matches'
+    ),
     HOSTS + "[[overrides]]\nhosts = 3\nswitches = {}": "overrides[0].hosts = 3: expected a string, got an integer",
     HOSTS + "[[faults]]\nname = 'a'": "faults[0].mix: missing, and it has no default",
     MIX + "{}": "faults[0].mix: expected at least one fault with a weight above 0",
@@ -197,3 +200,9 @@ def test_any_text_is_a_scenario_or_refused(text):
         parse(text, "file.toml")
     except ScenarioError as fault:
         assert str(fault).startswith("file.toml: ")  # noqa: PT017 (both ways out are checked)
+
+
+def test_an_override_may_be_for_a_host_that_a_smaller_run_has_not():
+    text = 'name = "x"\n[[hosts]]\ncount = 9\n[[overrides]]\nhosts = "host-0008"\nswitches = {}'
+
+    assert Plan(parse(text, "file.toml"), Options(hosts=2)).roster.count == 2

@@ -21,7 +21,7 @@ from nodes.events import (
     PoisonStored,
     StatusBlockWritten,
 )
-from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of
+from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of, storm
 
 EPOCH_NS = 1_767_225_600_000_000_000
 
@@ -65,7 +65,7 @@ async def test_each_topic_counts_its_own_events(writer):
         await outlet.commit()
 
     for topic in (SYNDROME, CPER):
-        assert [decode_event(commit[topic][0].value).n for commit in writer.commits] == [0, 1, 2]
+        assert [decode_event(commit[topic][0][2]).n for commit in writer.commits] == [0, 1, 2]
     assert outlet.outputs[SYNDROME].n == 3
     assert outlet.outputs[OUTCOME].n == 0
 
@@ -77,7 +77,7 @@ async def test_the_clock_goes_into_every_topic(writer):
 
     (commit,) = writer.commits
     assert list(commit) == list(HOST_TOPICS)
-    assert {decode_event(record.value) for (record,) in commit.values()} == {ClockAdvanced(0, "", 0, 60)}
+    assert {decode_event(record[2]) for (record,) in commit.values()} == {ClockAdvanced(0, "", 0, 60)}
 
 
 async def test_flushing_writes_when_enough_has_come_together(writer):
@@ -86,7 +86,7 @@ async def test_flushing_writes_when_enough_has_come_together(writer):
         outlet.publish(StatusBlockWritten, "h", number, 0, (1, 0, 0, bytes(10)))
         await outlet.flush()
 
-    sizes = [sum(len(record.value) for record in commit[CPER]) for commit in writer.commits]
+    sizes = [sum(len(record[2]) for record in commit[CPER]) for commit in writer.commits]
     assert len(sizes) >= 5
     assert all(100 <= size < 130 for size in sizes)
 
@@ -168,3 +168,18 @@ def test_shards_are_made_in_the_order_that_was_asked_for(tmp_path):
     order = [3, 1, 2, 0, *range(11, 3, -1)]
 
     assert list(Run(log, plan, order=order).shards) == order
+
+
+@pytest.mark.parametrize("active_max", [1, 2])
+def test_a_storm_comes_to_the_same_whatever_is_put_away(tmp_path, active_max):
+    options = {"hosts": 60, "faults": 1500}
+    plan = plan_of(STORM, **options)
+    free, _ = storm(tmp_path / "free", **options)
+    log = FileLog.create(tmp_path / "bound", manifest_of(plan, **options))
+    bound = Run(log, plan)
+    for shard in bound.shards.values():
+        shard.hosts._active_max = shard.hosts._sweep_at = active_max
+    carried_out(bound, log)
+
+    assert bound.summary() == free.summary()
+    assert sum(len(shard.hosts._away) for shard in bound.shards.values()) >= 30

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from nodes.events import NO_GUEST, PageOfflined, StatusBlockWritten
+from nodes.events import NO_GUEST, NotificationRefused, PageOfflined, StatusBlockWritten
 from nodes.events import commands as c
 from nodes.hardware.ras_nodes import RasNodeKind, ras_node
 from nodes.host import FAULT_NAMES, Host, HostShape, Switches
@@ -188,3 +188,14 @@ def test_the_last_ras_node_of_each_kind_is_one():
         assert host.record(ras_node(kind, last)).status == 0
         with pytest.raises(ValueError, match="ras_node"):
             host.record(ras_node(kind, last + 1))
+
+
+def test_why_a_notification_was_refused_can_be_seen():
+    host = Host("h")
+    host.do(c.SetPe, 0, 0, 0, 1)
+
+    host.inject("memory-ce")
+    host.run()
+
+    assert any(isinstance(event, NotificationRefused) for event in host.events)
+    assert host.state()["pes"]["0"]["sdei_masked"] is True

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.ledger import ENDED, OPEN, Account, Ledger, ledger_json
+from nodes.ledger import ENDED, OPEN, Account, Ledger, LedgerSum, ledger_json
 
 IN_ONE_WORD = ("corrected", "reported", "swallowed", "coalesced", "overwritten", "silent")
 moves = st.lists(
@@ -97,3 +97,44 @@ def test_every_account_is_either_open_or_ended(account):
 
 def test_a_ledger_is_small_because_hosts_are_many():
     assert Ledger().buffer_info()[1] * Ledger().itemsize == 4 * (len(Account) + 1)
+
+
+counts = st.lists(st.integers(0, 1 << 20), min_size=len(Account) + 1, max_size=len(Account) + 1)
+
+
+def with_counts(values):
+    ledger = Ledger()
+    for index, count in enumerate(values):
+        ledger[index] = count
+    return ledger
+
+
+@given(st.lists(counts, max_size=5), st.lists(counts, max_size=5))
+def test_a_sum_of_ledgers_is_what_adding_each_comes_to(kept, left_out):
+    total, added = LedgerSum(), Ledger()
+    for values in kept + left_out:
+        total.add(with_counts(values))
+    for values in left_out:
+        total.take(with_counts(values))
+    for values in kept:
+        added.add(with_counts(values))
+
+    assert total.ledger() == added
+
+
+def test_a_copy_of_a_sum_goes_its_own_way():
+    total = LedgerSum()
+    other = total.copy()
+    other.add(with_injected(3))
+
+    assert (total.ledger().injected, other.ledger().injected) == (0, 3)
+
+
+def test_a_sum_that_no_ledger_can_hold_is_not_given():
+    total, large = LedgerSum(), Ledger()
+    large[-1] = (1 << 32) - 1
+    total.add(large)
+    total.add(large)
+
+    with pytest.raises(OverflowError):
+        total.ledger()

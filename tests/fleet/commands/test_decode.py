@@ -34,6 +34,15 @@ def test_json_is_one_object_of_the_decoded_fields():
     assert json.loads(result.stdout) == decode("esr", b"0xbe000411", Options()).fields
 
 
+def test_a_kind_may_be_written_in_capitals():
+    assert run("ESR", "0xbe000411").stdout == run("esr", "0xbe000411").stdout
+
+
+def test_what_was_only_taken_for_a_block_is_said_to_be():
+    assert "taken for 'block'" in run(bytes(8).hex() + "00").stderr
+    assert "taken for" not in run("block", bytes(8).hex() + "00").stderr
+
+
 def test_hex_may_come_in_several_words():
     assert json.loads(run("--json", "timestamp", "32", "04", "10", "01", "22", "11", "26", "20").stdout) == {
         "kind": "timestamp",

@@ -1,5 +1,6 @@
 """The program as a whole: help, exit codes, no traceback."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -55,11 +56,23 @@ def test_a_defect_is_one_line(monkeypatch):
 
 def test_a_reader_that_has_read_enough_is_no_failure(tmp_path):
     assert rasfleet("run", "--hosts", 3, "--faults", 200, "--out", tmp_path / "run").code == 0
-    command = f"'{sys.executable}' -m fleet tail '{tmp_path / 'run'}' | head -n 1"
+    command = f"'{sys.executable}' -m fleet tail '{tmp_path / 'run'}' | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
-    assert len(done.stdout.splitlines()) == 1
+    assert done.stdout.splitlines()[1:] == ["141"], "1 would say that something differs"
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_a_run_that_nobody_reads_is_whole(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = ["run", "--hosts", "3", "--faults", "200", "--out", str(tmp_path / "run")]
+    done = subprocess.run(
+        [sys.executable, "-m", "fleet", *words], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+    assert rasfleet("log", "verify", tmp_path / "run").code == 0
 
 
 def test_help_takes_little_processor_time():

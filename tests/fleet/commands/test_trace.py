@@ -6,6 +6,7 @@ import pytest
 
 from nodes.hardware.fault import FAULT_INDEX
 from nodes.hardware.ras_nodes import RasNodeKind
+from nodes.policy import Switches
 from nodes.spec.err import ErrStatus
 from tests.blocks import FATAL, arm_entry, block_of, memory_block, memory_entry, pei
 from tests.cli import rasfleet
@@ -276,6 +277,16 @@ def test_the_list_names_every_fault():
     assert json.loads(rasfleet("trace", "--list", "--json").out).keys() > FAULT_INDEX.keys()
 
 
+def test_the_list_names_every_switch_and_value_that_set_takes():
+    listed = json.loads(rasfleet("trace", "--list", "--json").out)["switches"]
+    assert set(listed) == set(Switches.__struct_fields__)
+    assert listed["virtual_syndrome"] == ["kvm", "passthrough", "vmm"]
+    assert "virtual_syndrome    kvm  passthrough  vmm" in rasfleet("trace", "--list").out
+    for name, values in listed.items():
+        for value in values:
+            assert rasfleet("trace", "memory-ce", "--set", f"{name}={value}").code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -296,7 +307,13 @@ def test_the_list_names_every_fault():
         (["esr:0x56000000"], "expected an SError (EC 0x2f)"),
         (["esr:0x411"], "expected an SError (EC 0x2f)"),
         (["guest-esr:0x92000021"], "or an external abort"),
+        (
+            ["memory-uer", "--address", "0x1e0000000", "--guest", "none"],
+            "belongs to guest 1, not to the host alone",
+        ),
         (["block:/nonexistent"], "No such file"),
+        (["block:"], "block: names no file"),
+        (["block:/dev/null"], "/dev/null: empty"),
         ([], "Missing argument"),
     ],
 )
@@ -305,6 +322,20 @@ def test_what_cannot_be_traced_is_said_in_a_line(words, said):
     assert done.code == 2
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("at", ["el0", "el1"])
+@pytest.mark.parametrize(
+    ("esr", "el", "signals"), [(0x92000010, 0, 1), (0x82000010, 0, 1), (0x96000010, 2, 0), (0x86000010, 2, 0)]
+)
+def test_an_aborts_class_says_where_the_host_was(esr, el, signals, at):
+    first, *_, last = rasfleet("trace", f"esr:{esr:#x}", "--at", at, "--json").lines
+    assert (first["event"], first["fields"]["from_el"]) == ("SeaTaken", el)
+    assert len(last["end"]["signals"]) == signals
+
+
+def test_the_syndrome_of_a_virtual_serror_is_decoded():
+    assert "VSESR_EL2 0x811  ISS=0x811 AET=0x2 (UEO) DFSC=0x11" in rasfleet("trace", "vserror:0x811").out
 
 
 def test_a_raw_fault_of_a_level_shows_no_level_below_it():

@@ -126,7 +126,7 @@ def test_a_dash_is_standard_input():
     assert load("-", io.BytesIO(b"abc")) == b"abc"
 
 
-@pytest.mark.parametrize("value", ["no-such-file", "xyz", "12 zz", "a" * 5000 + "z"])
+@pytest.mark.parametrize("value", ["", "no-such-file", "xyz", "12 zz", "a" * 5000 + "z"])
 def test_what_is_neither_hex_nor_a_file_is_not_given(value):
     with pytest.raises(NotGiven):
         load(value, io.BytesIO())

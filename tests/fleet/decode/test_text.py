@@ -25,6 +25,13 @@ def test_columns_are_aligned_and_parts_are_indented():
     ]
 
 
+def test_a_column_of_long_cells_alone_is_shown():
+    long = "read as the mask of UEFI 2.9A: cache, TLB"
+    view = View("whole", rows=[Row("a", "1"), Row("b", "", "", long)])
+
+    assert plain(view).splitlines()[2] == f"  b     {long}"
+
+
 def test_no_line_ends_in_spaces():
     lines = plain(decode("esr", b"0xbe000411", Options())).splitlines()
 

@@ -244,7 +244,9 @@ class LogContract:
         log, again = make(PARTITIONS)
         writer = log.writer(0)
         await writer.commit({SYNDROME: [record(0)]}, Checkpoint(b"first", {"h": b"1"}))
-        await writer.commit({SYNDROME: [record(1)], OUTCOME: [record(2)]}, Checkpoint(b"last", {"h": b"2", "i": b""}))
+        await writer.commit(
+            {SYNDROME: [record(1)], OUTCOME: [record(2)]}, Checkpoint(b"last", {"h": b"2", "i": b""})
+        )
         await writer.commit({SYNDROME: [record(3), record(4)]})
         await writer.commit({CPER: [record(5)]})
         await writer.close()

@@ -33,6 +33,9 @@ def only(raw):
         ("[Sun Nov 22 10:11:12 2026] ", "", None, MOMENT),
         ("2026-11-22T10:11:12,345678+00:00 ", "", None, MOMENT + 345_678_000),
         ("2026-11-22T10:11:12+0000 web-1 kernel: ", "web-1", None, MOMENT),
+        ("\x1b[32m[   12.345678] \x1b[0m\x1b[33m", "", 12_345_678_000, None),
+        ("3,1042,12345678,-;", "", 12_345_678_000, None),
+        ("3,1042,12345678,-,caller=T123;", "", 12_345_678_000, None),
         ("2026-11-22T11:11:12.345678+01:00 web-1 kernel: ", "web-1", None, MOMENT + 345_678_000),
         (
             "2026-11-22T10:11:12.5Z web-1.example.org kernel: [    1.000000] ",
@@ -165,3 +168,15 @@ def test_time_is_bounded():
 
     assert times[-1] == SPAN_MAX_NS
     assert made.shortened == 199
+
+
+@pytest.mark.parametrize("text", ["EDAC MC0: 1 CE on unknown memory", "Memory failure: 0xdeadb: recovery action"])
+def test_a_line_of_dmesg_with_an_iso_time_names_no_host(text):
+    """Its first word and colon look like a host and a program of the journal."""
+    line = only(f"2026-11-22T10:11:12,345678+00:00 {text}")
+
+    assert (line.host, line.foreign, line.text) == ("", False, text)
+
+
+def test_colours_are_no_part_of_a_text():
+    assert only("\x1b[32m[   12.345678] \x1b[0m\x1b[33mEDAC MC0: \x1b[0m1 CE").text == "EDAC MC0: 1 CE"

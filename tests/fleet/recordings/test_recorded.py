@@ -7,7 +7,7 @@ import pytest
 from fleet.recordings.carry import carry
 from fleet.recordings.compare import Verdict
 from fleet.recordings.model import ErrorKind, OutcomeKind
-from fleet.recordings.reading import load
+from fleet.recordings.reading import load, read
 from nodes.spec.memory_sections import MemorySection
 from nodes.spec.status_block import StatusBlock
 from tests.runs import ROOT
@@ -147,3 +147,30 @@ def test_the_excerpts_name_no_place_of_the_machine_they_were_kept_on():
     texts = [path.read_text() for path in Path(FOLDER).iterdir()]
 
     assert not any("/work/" in text or "/home/" in text for text in texts)
+
+
+def test_a_mark_of_the_byte_order_hides_no_line():
+    content = (FOLDER / "memory-corrected-fru-text.log").read_bytes()
+
+    assert read("x.log", b"\xef\xbb\xbf" + content).understood == read("x.log", content).understood == 10
+
+
+@pytest.mark.parametrize("name", ["cache-corrected-sent-as-recoverable", "pcie-fatal-in-recoverable"])
+def test_a_log_may_begin_in_the_middle_of_a_section(name):
+    """Its lines are understood; no severity is left of it, so no block can be made."""
+    lines = (FOLDER / f"{name}.log").read_bytes().splitlines(keepends=True)
+
+    found = read("x.log", b"".join(lines[5:]))
+
+    assert not found.not_understood
+    assert [(error.cut, bool(error.skipped)) for error in found.hosts[0].errors] == [(True, True)]
+
+
+def test_an_address_whose_digits_are_cut_off_is_no_address():
+    content = (FOLDER / "cache-corrected-sent-as-recoverable.log").read_bytes()[:-6]
+
+    found = read("x.log", content)
+
+    assert [line.number for line in found.not_understood] == [18]
+    (entry,) = StatusBlock.decode(found.hosts[0].errors[0].block).entries
+    assert not entry.body[42] & 0x10  # valid: physical fault address

@@ -159,3 +159,17 @@ def test_a_pe_is_not_in_the_way_of_another():
     assert dispatcher.complete(1) == MEMORY_EVENT
     assert dispatcher.dispatch(PROCESSOR_EVENT, 1) is None
     assert dispatcher.running == {0: (MEMORY_EVENT,), 1: (PROCESSOR_EVENT,)}
+
+
+@pytest.mark.parametrize("state", WAYS)
+def test_only_a_dispatcher_that_nothing_was_done_to_is_as_booted(state):
+    assert booted().as_booted()
+
+    dispatcher = booted()
+    dispatcher.reset()
+    dispatcher.masked = False
+    for call in WAYS[state]:
+        called(dispatcher, call)
+    assert not dispatcher.as_booted()
+    dispatcher.boot()
+    assert dispatcher.as_booted()

@@ -16,6 +16,7 @@ from nodes.policy import Kernel
 from nodes.spec.arm_section import ARM_GUID, ArmHeader, Context, ErrorInfo, arm_section
 from nodes.spec.guid import guid
 from nodes.spec.layout import Malformed
+from nodes.spec.memory_sections import MEMORY_GUID, MemorySection
 from nodes.spec.platform_sections import PROCESSOR_GUID, ProcessorSection
 from nodes.spec.status_block import DataEntry, StatusBlock
 
@@ -93,6 +94,14 @@ def test_a_dump_that_the_kernel_would_not_survive_ends_with_the_block():
         "   register context type: AArch64 general purpose registers",
         "   00000000: 00000000 00000000 00000000 00000000",
     ]
+
+
+def test_bytes_behind_a_block_are_not_read():
+    body = MemorySection(validation_bits=1 << 15, rank_number=0x1234).encode()[:75]
+    block = block_with(MEMORY_GUID, body)
+
+    assert dmesg(block + b"\xff" * 8, Kernel.V6_12) == dmesg(block, Kernel.V6_12)
+    assert "  rank:52 " in dmesg(block, Kernel.V6_12)
 
 
 @pytest.mark.parametrize("broken", BLOCK_BREAKS, ids=lambda row: row.what)

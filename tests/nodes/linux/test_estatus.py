@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from fleet.sample import BLOCK, make
-from nodes.linux.estatus import check, walk
+from nodes.linux.estatus import check, copied, walk
 from nodes.spec.layout import Malformed
 from nodes.spec.memory_sections import MEMORY_GUID, MemorySection
 from nodes.spec.status_block import DataEntry, StatusBlock, entry_head_size
@@ -64,6 +64,28 @@ def test_raw_data_inside_the_entries_is_refused(offset):
 
 def test_raw_data_behind_the_entries_is_not_looked_at():
     assert check(with_word(with_word(ONE, 4, len(ONE)), 8, 0xFFFF_FFFF)) is None
+
+
+@pytest.mark.parametrize(
+    ("raw_offset", "raw_length", "accepted"),
+    [
+        (len(ONE), 65536 - len(ONE), True),
+        (len(ONE), 65537 - len(ONE), False),  # "Invalid error status block length!"
+        (0x7FFF_FFFF, 44, False),
+        (0xFFFF_FFFF, 20, False),  # 19 bytes: "Truncated error status block!"
+    ],
+)
+def test_raw_data_may_not_make_a_block_longer_than_any_source_takes(raw_offset, raw_length, accepted):
+    refused = check(with_word(with_word(ONE, 4, raw_offset), 8, raw_length))
+
+    assert (refused is None) is accepted
+
+
+def test_raw_data_that_wrap_end_the_copy_inside_the_entries():
+    wrapping = with_word(with_word(ONE, 4, 0xFFFF_FFFF), 8, 1 + 100)
+
+    assert copied(wrapping) == wrapping[:100] + bytes(72)
+    assert copied(ONE + b"behind") == ONE
 
 
 def test_a_block_that_ends_before_its_entries_is_refused():

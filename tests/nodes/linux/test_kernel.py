@@ -289,3 +289,14 @@ def test_a_record_found_at_boot_waits_for_the_worker_in_6_19_too():
     assert linux.carried() == 1
     linux.failure_work()
     assert accounts(linux.ledger) == {"REPORTED": 1}
+
+
+def test_a_kernel_has_only_what_it_needed():
+    linux = kernel()
+    assert linux.made() == (None, None)
+
+    made = linux.reader, linux.failure
+
+    assert linux.made() == made
+    linux.release()
+    assert linux.made() == (None, None)

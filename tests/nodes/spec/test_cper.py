@@ -71,6 +71,28 @@ def test_a_record_whose_lengths_lie_is_refused(broken, index):
     assert refused.value.offset >= 0
 
 
+def two_sections(first, second):
+    """A record with two sections of 100 bytes, moved to these offsets behind the heads."""
+    header = RecordHeader.decode(RECORDS[0])
+    record = bytearray(record_of(header, (SectionOf(bytes(16), 2, bytes(100)),) * 2).encode())
+    for number, moved in enumerate((first, second)):
+        at = 128 + 72 * number
+        record[at : at + 4] = (128 + 2 * 72 + moved).to_bytes(4, "little")
+    return bytes(record)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 99), (99, 0), (1, 100)])
+def test_sections_that_share_a_byte_are_refused(first, second):
+    with pytest.raises(Malformed, match="lies over section") as refused:
+        Record.decode(two_sections(first, second))
+
+    assert refused.value.offset == 128 + 72 * (first <= second)
+
+
+def test_sections_may_lie_in_any_order():
+    assert Record.decode(two_sections(100, 0)).body(1) == bytes(100)
+
+
 def test_a_record_longer_than_the_bound_is_refused():
     header = RecordHeader.decode(RECORDS[0])
     long = record_of(header, ()).encode()

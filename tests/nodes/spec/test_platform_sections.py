@@ -1,5 +1,7 @@
 """Processor, PCIe and firmware sections."""
 
+import pytest
+
 from nodes.spec.guid import guid_text
 from nodes.spec.platform_sections import (
     AerCapability,
@@ -26,6 +28,15 @@ def test_the_fields_of_a_pcie_section_lie_where_the_document_has_them():
     assert (section.function, section.device, section.segment, section.bus) == (31, 32, 0x2221, 35)
     assert (section.slot, section.serial_low, section.bridge_control) == (0x2625, 0x2B2A2928, 0x3332)
     assert section.aer[0] == 112
+
+
+@pytest.mark.parametrize(
+    ("valid", "address"), [(0, None), (0x200, None), (0x100, 0x2221201F), (0x300, 0x171615142221201F)]
+)
+def test_an_rcrb_address_stands_in_place_of_the_device(valid, address):
+    section = PcieSection.decode(valid.to_bytes(8, "little") + bytes(range(8, 208)))
+
+    assert section.rcrb_address == address
 
 
 def test_the_aer_capability_fits_the_section():

@@ -9,7 +9,7 @@ WORKERS ?= 2
 RUNS := runs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test check format bench torture soak lock clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ format: $(DEV_READY) ## Format everything.
 
 bench: $(DEV_READY) ## Measure: ratios, rates, memory. Never fails.
 	-$(BIN)/python -m tests.bench
+
+torture: $(DEV_READY) ## Kill workers and supervisors 2,000 times; every run must come out the same.
+	$(BIN)/python -m tests.torture
+
+soak: $(DEV_READY) ## 15 minutes of storms that are faster than the disk takes them.
+	$(BIN)/python -m tests.soak
 
 lock: $(DEV_READY) ## Pin the dependencies anew, with hashes.
 	$(PIP) pip-tools

@@ -35,6 +35,7 @@ COMMANDS: Final = {  # name -> what it does, in the order of help
     "verify": "Run a run again and compare every event.",
     "log": "Look after a run's log: verify.",
     "validate": "Check a scenario and print its plan.",
+    "schema": "Print the JSON Schema of scenarios, or a table of their keys.",
 }
 
 

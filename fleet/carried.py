@@ -95,4 +95,6 @@ def repeat_of(manifest: Manifest, out: str) -> list[str]:
         value = getattr(manifest.options, name)
         if value is not None:
             words += [f"--{name}", str(value)]
+    if manifest.options.until_s is not None:
+        words += ["--until", f"{manifest.options.until_s:.9f}".rstrip("0").rstrip(".")]
     return [*words, "--out", f"{out}-again"]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 PLAIN_S: Final = 10.0  # between two lines where there is no terminal
 RATE_S: Final = 2.0  # over which events a second are told
+RATES_MAX: Final = 64  # reports of that time that are kept
 WORST_MAX: Final = 3  # kinds of outcome that are told
 WORST: Final = {  # from bad to mild: level and kind of an outcome -> what people call it
     (Level.EL3, "FirmwareStopped"): "hosts stopped by EL3",
@@ -176,7 +177,8 @@ class Rate:
     def add(self, events: int) -> None:
         """So many there are in all."""
         now_s = time.monotonic()
-        self._seen = [*(seen for seen in self._seen[-64:] if now_s - seen[0] <= RATE_S), (now_s, events)]
+        recent = [seen for seen in self._seen[-RATES_MAX:] if now_s - seen[0] <= RATE_S]
+        self._seen = [*(recent or self._seen[-1:]), (now_s, events)]
 
     def per_s(self) -> float:
         """The rate."""

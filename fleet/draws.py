@@ -28,6 +28,9 @@ BELOW_MAX: Final = 1 << 63  # the vectorised below() takes no larger bound, so t
 _KEYS_MAX: Final = 4096  # keys that are kept; another one is computed again
 _MASK: Final = (1 << 64) - 1
 _STEP: Final = 0x9E37_79B9_7F4A_7C15  # 2^64 divided by the golden ratio
+_DEVICES: Final = (
+    0xD1B5_4A32_D192_ED03  # sets the keys of devices apart from draws of hosts; any odd number would do
+)
 _MULTIPLY_1: Final = 0xBF58_476D_1CE4_E5B9
 _MULTIPLY_2: Final = 0x94D0_49BB_1331_11EB
 
@@ -81,6 +84,28 @@ def uniform_u64(seed: int, purpose: str, first: int, count: int) -> Draws:
     return draws_of_host(seed, purpose, host=0, first=first, count=count)
 
 
+def keys_of_hosts(seed: int, purpose: str, hosts: Draws) -> Draws:
+    """What ``draws_of_keys`` takes for the draws of these hosts, in any order."""
+    return _all_mixed((hosts + np.uint64(1)) * np.uint64(_STEP) + np.uint64(key_of(seed, purpose)))
+
+
+def keys_of_devices(keys: Draws, devices: Draws) -> Draws:
+    """The keys of one device of each host: its draws are others than the host's own."""
+    return _all_mixed(keys ^ (np.uint64(_DEVICES) + (devices + np.uint64(1)) * np.uint64(_STEP)))
+
+
+def draws_of_keys(keys: Draws, k: "Draws | int") -> Draws:
+    """Draw ``k`` of each key, equal to ``draw`` for hosts."""
+    if isinstance(k, int):
+        return _all_mixed(keys + np.uint64((k + 1) * _STEP & _MASK))
+    return _all_mixed(keys + (k + np.uint64(1)) * np.uint64(_STEP))
+
+
+def draws_of_numbers(seed: int, purpose: str, numbers: Draws) -> Draws:
+    """Draws of a purpose that belongs to no host, in any order; ``uniform_u64`` has them in theirs."""
+    return _all_mixed((numbers + np.uint64(1)) * np.uint64(_STEP) + np.uint64(_host_key(seed, purpose, 0)))
+
+
 def below(drawn: int, bound: int) -> int:
     """A draw scaled to 0..``bound`` - 1."""
     assert bound > 0, "nothing lies below 0"
@@ -90,13 +115,18 @@ def below(drawn: int, bound: int) -> int:
 def all_below(drawn: Draws, bound: int) -> Draws:
     """``below`` of many draws."""
     assert 0 < bound <= BELOW_MAX, f"{bound} lies outside 1..2^63"
+    return high_words(drawn, np.uint64(bound))
+
+
+def high_words(one: Draws, other: "Draws | np.uint64") -> Draws:
+    """The upper 64 bits of each product, in halves of 32 bits; none of them overflows."""
     half, lower = np.uint64(32), np.uint64(0xFFFF_FFFF)
-    high, low = drawn >> half, drawn & lower
-    bound_high, bound_low = np.uint64(bound >> 32), np.uint64(bound & 0xFFFF_FFFF)
-    middle = high * bound_low + (low * bound_low >> half)  # the 128-bit product in halves; none of them overflows
-    other = low * bound_high + (middle & lower)
-    scaled: Draws = high * bound_high + (middle >> half) + (other >> half)
-    return scaled
+    high, low = one >> half, one & lower
+    other_high, other_low = other >> half, other & lower
+    middle = high * other_low + (low * other_low >> half)
+    crossed = low * other_high + (middle & lower)
+    product: Draws = high * other_high + (middle >> half) + (crossed >> half)
+    return product
 
 
 class Stream:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from fleet.manifest import Summary
-from fleet.script import Table
+from fleet.selecting import Table
 from nodes.events import HOST_EVENTS, HOST_TOPICS, OUTCOME, Level
 from nodes.ledger import LOST_PREFIX, Account
 
@@ -32,17 +32,25 @@ AccountName = StrEnum(  # type: ignore[misc]
 class Range(Table, frozen=True, kw_only=True):
     """Bounds of a count, both included."""
 
-    at_least: Count = 0
-    at_most: Count | UnsetType = UNSET
+    at_least: Annotated[Count, Meta(description="the smallest count that is right")] = 0
+    at_most: Annotated[Count | UnsetType, Meta(description="the largest count that is right")] = UNSET
+
+
+def _named(names: type[StrEnum], description: str) -> Meta:
+    """What editors offer as keys."""
+    return Meta(description=description, extra_json_schema={"propertyNames": {"enum": [str(n) for n in names]}})
 
 
 class ExpectTable(Table, frozen=True, kw_only=True):
-    """``[expect]``."""
+    """``[expect]``: counts that a run must come to; each a number, or a table of at_least and at_most."""
 
-    topics: dict[TopicName, Count | Range] = {}
-    outcomes: dict[LevelName, dict[OutcomeName, Count | Range]] = {}
-    ledger: dict[AccountName, Count | Range] = {}  # of the hosts
-    guests: dict[AccountName, Count | Range] = {}  # the guests' ledger
+    topics: Annotated[dict[TopicName, Count | Range], _named(TopicName, "events by topic")] = {}
+    outcomes: Annotated[
+        dict[LevelName, Annotated[dict[OutcomeName, Count | Range], _named(OutcomeName, "outcomes by kind")]],
+        _named(LevelName, "outcomes by level and kind"),
+    ] = {}
+    ledger: Annotated[dict[AccountName, Count | Range], _named(AccountName, "accounts of the hosts' ledger")] = {}
+    guests: Annotated[dict[AccountName, Count | Range], _named(AccountName, "accounts of the guests' ledger")] = {}
 
 
 class Unmet(msgspec.Struct, frozen=True):

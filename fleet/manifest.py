@@ -23,6 +23,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     guests: int | None = None  # of each host
     faults: int | None = None
     seed: int | None = None
+    until_s: float | None = None  # virtual time of the last command but the clock's
 
 
 class Form(msgspec.Struct, frozen=True):

@@ -1,30 +1,41 @@
 """What a scenario does to its hosts: commands in the order of time, numbered.
 
 Random faults and the script become one sequence, sorted by (time, host, table, number), so that it does not depend
-on how it was made. The clock advances every 60 virtual seconds in every partition, and once more when everything
+on how it was made. It is made piece by piece: columns of some ten thousand faults, and of these some thousand
+commands at a time. The clock advances every 60 virtual seconds in every partition, and once more when everything
 that a fault can set off is over.
 
 Source: the design's sections 3 ("Time") and 4 ("Commands are idempotent").
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from msgspec import UNSET
 
-from fleet.faults import NS_PER_S, Column, Columns, random_faults, shares
+from fleet.estimate import Estimate, estimate_of
+from fleet.faults import Columns, joined, shares
 from fleet.manifest import Manifest, Options
-from fleet.partition import partition_of
-from fleet.scenario import FAULTS_PER_HOST, Scenario, epoch_ns, parse, topology_of
+from fleet.partition import partitions_of
+from fleet.scenario import FAULTS_PER_HOST, epoch_ns, parse, topology_of
 from fleet.scenario_errors import ScenarioError, shown
-from fleet.script import InjectStep, Made, command_of
+from fleet.selecting import SelectingTable
+from fleet.sources import Source, members_of, sources_of
+from fleet.steps import Script
+from fleet.tables import FAULTS_MAX, FaultsTable, Scenario
 from fleet.topology import Topology
 from fleet.writer import CLOCK_NS, ORIGIN, Commands
 from nodes.events import ClockAdvanced
 from nodes.events import commands as c
+from nodes.stack.machine import NS_PER_S
 
+CLOCKS_MAX: Final = 1024  # advances of the clock in a batch, however little happens meanwhile
 BATCH_COMMANDS: Final = 4096  # that are made durable together
+WINDOW_ROWS: Final = 1 << 15  # faults that are drawn together, on average
+NAMES_MAX: Final = 1 << 16  # hosts whose name and partition are kept; all are made again at the bound
 SETTLE_NS: Final = 120 * NS_PER_S  # after the end, until reboots and restarts are over too
 
 
@@ -34,103 +45,176 @@ class Plan:
     def __init__(self, scenario: Scenario, options: Options) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if options.seed is None else options.seed
-        self.roster = topology_of(scenario, hosts=options.hosts, guests=options.guests)
+        self.roster = topology_of(scenario, hosts=options.hosts, guests=options.guests, seed=self.seed)
         self.epoch_ns = epoch_ns(scenario.start)
         self.duration_ns = round(scenario.duration_s * NS_PER_S)
-        scripted = sum(isinstance(step, InjectStep) for step in scenario.script)
-        self.faults = self._total(options)
-        if self.faults < scripted:
-            raise ScenarioError(f"{self.faults} faults in all, but the script alone injects {scripted}")
-        self.random = self.faults - scripted
-        if self.random and not scenario.faults:
-            raise ScenarioError(f"{self.faults} faults in all, but there is no [[faults]] table to draw them from")
-        for index, table in enumerate(scenario.faults):
-            if table.host is UNSET and not self.roster.matching(table.hosts):
-                raise ScenarioError(
-                    f"faults[{index}].hosts{shown(table.hosts)}: expected a pattern that a host matches"
-                )
+        self.last_ns = self._last_ns(options)
+        self._check_selections()
         if options.hosts is None:  # of another size it may be meant for hosts that are not there
             self._check_overrides()
+        self.script = Script(scenario, self.roster)
+        scripted = self.script.count(self.duration_ns)
+        total = self._total(options, scripted)
+        if total < scripted:
+            raise ScenarioError(f"{total} faults in all, but the script alone injects {scripted}")
+        self.random = total - scripted
+        if self.random and not self.sharing:
+            raise ScenarioError(f"{total} faults in all, but there is no [[faults]] table to draw them from")
+        self.sources = self._sources()
+        expected = sum(source.expected for part in self.sources.values() for source in part)
+        if expected > FAULTS_MAX:
+            raise ScenarioError(f"{expected:,.0f} random faults are to be expected: expected at most {FAULTS_MAX}")
 
-    def _check_overrides(self) -> None:
-        for index, override in enumerate(self.scenario.overrides):
-            if not self.roster.matches(override.hosts):
-                raise ScenarioError(
-                    f"overrides[{index}].hosts{shown(override.hosts)}: expected a pattern that a host matches"
-                )
+    def _last_ns(self, options: Options) -> int:
+        """The time up to which something is done."""
+        if options.until_s is None:
+            return self.duration_ns
+        until_ns = round(options.until_s * NS_PER_S)
+        if not 0 <= until_ns <= self.duration_ns:
+            raise ScenarioError(
+                f"until {options.until_s} s: expected a time from 0 to duration_s = {self.scenario.duration_s}"
+            )
+        return until_ns
 
-    def _total(self, options: Options) -> int:
+    @property
+    def sharing(self) -> list[FaultsTable]:
+        """The tables that share what is neither scripted, by rate nor for each."""
+        return [table for table in self.scenario.faults if table.size_by == "share"]
+
+    def _total(self, options: Options, scripted: int) -> int:
+        """The faults that the script and the sharing tables have together."""
         if options.faults is not None:
             return options.faults
         if self.scenario.faults_total is not UNSET:
             return self.scenario.faults_total
-        if self.scenario.faults:
-            return FAULTS_PER_HOST * self.roster.count
-        return sum(isinstance(step, InjectStep) for step in self.scenario.script)
+        return FAULTS_PER_HOST * self.roster.count if self.sharing else scripted
+
+    def _check_selections(self) -> None:
+        """Every table of faults and every step is about some host."""
+        for index, table in enumerate(self.scenario.faults):
+            if table.host is UNSET and not members_of(table, self.roster).size:
+                raise ScenarioError(f"faults[{index}]{_nobody(table)}")
+        for index, step in enumerate(self.scenario.script):
+            if step.selecting() and not self.roster.matching(step.selection()).size:
+                raise ScenarioError(f"script[{index}]{_nobody(step)}")
+
+    def _check_overrides(self) -> None:
+        """Every override is for some host."""
+        for index, override in enumerate(self.scenario.overrides):
+            if not self.roster.matching(override.selection()).size:
+                raise ScenarioError(f"overrides[{index}]{_nobody(override)}")
+
+    def _sources(self) -> dict[str, list[Source]]:
+        """By table, in the scenario's order."""
+        sizes = dict(
+            zip((table.name for table in self.sharing), shares(self.random, self.sharing), strict=True)
+            if self.sharing
+            else ()
+        )
+        return {
+            table.name: sources_of(
+                table,
+                self.roster,
+                seed=self.seed,
+                size=sizes.get(table.name, 0),
+                duration_s=self.scenario.duration_s,
+            )
+            for table in self.scenario.faults
+        }
+
+    @cached_property
+    def faults_by_table(self) -> dict[str, int]:
+        """How many random faults there are, exactly."""
+        return {
+            name: sum(source.count(self.last_ns + 1) for source in part) for name, part in self.sources.items()
+        }
+
+    @property
+    def faults(self) -> int:
+        """All faults of the run, those of the script included."""
+        return sum(self.faults_by_table.values()) + self.script.count(self.last_ns)
 
     @property
     def end_ns(self) -> int:
         """When the clock has advanced for the last time."""
-        return self.duration_ns + SETTLE_NS
+        return self.last_ns + SETTLE_NS
 
     def batches(self, size: int = BATCH_COMMANDS) -> Iterator[Commands]:
         """Everything in order, about ``size`` commands at a time. The size changes nothing but the cuts."""
-        times, order, make = self._sorted()
-        marks = [min(mark, self.end_ns) for mark in range(CLOCK_NS, self.end_ns + CLOCK_NS, CLOCK_NS)]
-        until = np.searchsorted(times, np.asarray(marks, dtype=np.int64), side="left").tolist()
-        until[-1] = len(order)  # whatever is scripted for the last moment
         numbering = Numbering(self.roster, self.scenario.partitions)
-        at = 0
-        for mark, end in zip(marks, until, strict=True):
-            while at < end:
-                for row in range(at, min(end, at + size)):
-                    place, (kind, fields) = make(order[row])
-                    numbering.add(place, kind, row + 1, int(times[row]), fields)
-                at = min(end, at + size)
-                if numbering.count >= size:
-                    yield numbering.taken()
+        marks = self._marks()
+        mark = next(marks)
+        for rows in self._windows():
+            at, count = 0, rows.place.size
+            while at < count:
+                end = int(np.searchsorted(rows.time_ns, mark, side="left"))
+                while at < end:
+                    numbering.extend(rows.at(slice(at, min(end, at + size))), self.script)
+                    at = min(end, at + size)
+                    if numbering.count >= size:
+                        yield numbering.taken()
+                if at < count:
+                    numbering.clock(mark)
+                    mark = next(marks)
+        while mark:
             numbering.clock(mark)
+            mark = next(marks, 0)
+            if numbering.clocks >= CLOCKS_MAX:
+                yield numbering.taken()
         yield numbering.taken()
 
-    def _sorted(self) -> tuple[Column, list[int], Callable[[int], tuple[int, Made]]]:
-        """The times in order, the row at each position, and what makes a row's place and command."""
-        scenario = self.scenario
-        columns = self._columns()
-        steps = sorted(enumerate(scenario.script), key=lambda item: (item[1].at_s, item[0]))
-        step_times = np.asarray([round(step.at_s * NS_PER_S) for _, step in steps], dtype=np.int64)
-        step_places = np.asarray([step.host % self.roster.count for _, step in steps], dtype=np.int64)
-        times = np.concatenate([step_times, *(part.time_ns for part in columns)])
-        places = np.concatenate([step_places, *(part.place for part in columns)])
-        order = np.lexsort((np.arange(times.size), places, times))
-        merged = _merged(columns)
+    def _marks(self) -> Iterator[int]:
+        """When the clock advances."""
+        yield from range(CLOCK_NS, self.end_ns, CLOCK_NS)
+        yield self.end_ns
 
-        def make(row: int) -> tuple[int, Made]:
-            if row < len(steps):
-                step = steps[row][1]
-                place = int(step_places[row])
-                return place, command_of(step, self.roster.platform_at(place))
-            return merged[row - len(steps)]
+    def _windows(self) -> Iterator[Columns]:
+        """Everything that is done to hosts, in order, some ten thousand rows at a time."""
+        opened = [source.opened() for part in self.sources.values() for source in part]
+        script = self.script.opened()
+        for end_ns in self._bounds():
+            rows = joined([script.until(end_ns), *(source.until(end_ns) for source in opened)])
+            yield rows.at(np.lexsort((np.arange(rows.place.size), rows.place, rows.time_ns)))
 
-        return times[order], order.tolist(), make
-
-    def _columns(self) -> list[Columns]:
-        tables = self.scenario.faults
-        if not self.random:
-            return []
-        counts = shares(self.random, tables)
-        try:
-            return [
-                random_faults(table, self.roster, seed=self.seed, count=count, duration_s=self.scenario.duration_s)
-                for table, count in zip(tables, counts, strict=True)
-                if count
-            ]
-        except ValueError as fault:
-            raise ScenarioError(str(fault)) from None
+    def _bounds(self) -> Iterator[int]:
+        """Times with about as many faults between each two."""
+        sources = [source for part in self.sources.values() for source in part]
+        end_ns = self.last_ns + 1
+        edges = sorted({0, end_ns, *(min(edge, end_ns) for source in sources for edge in source.span)})
+        for first, end in pairwise(edges):
+            rows = sum(
+                source.expected * (end - first) / (source.span.end - source.span.first)
+                for source in sources
+                if source.span.first <= first < source.span.end
+            )
+            parts = 1 + int(rows) // WINDOW_ROWS
+            yield from (first + (end - first) * part // parts for part in range(1, parts + 1))
 
     def commands_written(self) -> int:
         """How many commands the log will hold, the clock's included."""
-        clocks = -(-self.end_ns // CLOCK_NS) * self.scenario.partitions
-        return self.random + len(self.scenario.script) + clocks
+        return self.estimate().commands
+
+    def estimate(self) -> Estimate:
+        """About what the run will come to; the commands exactly."""
+        weights = {table.name: table.weights for table in self.scenario.faults}
+        scripted = self.script.injected(self.last_ns)
+        return estimate_of(
+            [
+                *((weights[name], count) for name, count in self.faults_by_table.items()),
+                *(({name: 1}, n) for name, n in scripted.items()),
+            ],
+            others=self.script.commands(self.last_ns) - sum(scripted.values()),
+            clocks=-(-self.end_ns // CLOCK_NS) * self.scenario.partitions,
+        )
+
+
+def _nobody(table: SelectingTable) -> str:
+    """What to say of a selection without any host."""
+    keys = table.selecting()
+    if keys == ["hosts"]:
+        return f".hosts{shown(table.hosts)}: expected a pattern that a host matches"
+    said = ", ".join(f"{key} = {getattr(table, key)}" for key in keys)
+    return f": {said}: expected a selection that is not empty"
 
 
 class Numbering:
@@ -141,24 +225,56 @@ class Numbering:
         self._hosts: dict[int, tuple[str, int]] = {}  # place -> name, partition
         self._positions = [0] * partitions
         self._commands: Commands = {partition: [] for partition in range(partitions)}
-        self.count = 0
+        self._number = 0
+        self.count = 0  # since the last batch
+        self.clocks = 0  # since the last batch
 
     def add(
         self, place: int, kind: type[c.Command], number: int, time_ns: int, fields: tuple[object, ...]
     ) -> None:
         """The next command, for the host at a place."""
-        found = self._hosts.get(place)
-        if found is None:
-            host = self._topology.name_of(place)
-            found = self._hosts[place] = host, partition_of(host, len(self._positions))
-        host, partition = found
+        if place not in self._hosts:
+            self._find([place])
+        host, partition = self._hosts[place]
         position = self._positions[partition]
         self._commands[partition].append(kind(position, host, number, time_ns, ORIGIN, *fields))
         self._positions[partition] = position + 1
         self.count += 1
 
+    def extend(self, rows: Columns, script: Script) -> None:
+        """The next commands of a plan."""
+        places = rows.place.tolist()
+        self._find(places)
+        hosts, positions, commands, number = self._hosts, self._positions, self._commands, self._number
+        lists = [column.tolist() for column in (rows.time_ns, *rows[2:])]
+        for place, time_ns, fault, address, guest, el, pe in zip(places, *lists, strict=True):
+            number += 1
+            if fault < 0:
+                kind, fields = script.made(-1 - fault, place)
+                self.add(place, kind, number, time_ns, fields)
+                continue
+            host, partition = hosts[place]
+            position = positions[partition]
+            positions[partition] = position + 1
+            commands[partition].append(
+                c.InjectFault(position, host, number, time_ns, ORIGIN, fault, address, guest, el, pe)
+            )
+            self.count += 1
+        self._number = number
+
+    def _find(self, places: Sequence[int]) -> None:
+        """Name and partition of these hosts."""
+        missing = list({place for place in places if place not in self._hosts})
+        if len(self._hosts) + len(missing) > NAMES_MAX:
+            self._hosts.clear()
+            missing = list(set(places))
+        names = [self._topology.name_of(place) for place in missing]
+        partitions = partitions_of(names, len(self._positions))
+        self._hosts.update(zip(missing, zip(names, partitions, strict=True), strict=True))
+
     def clock(self, time_ns: int) -> None:
         """The clock advances in every partition."""
+        self.clocks += 1
         for partition, commands in self._commands.items():
             commands.append(ClockAdvanced(self._positions[partition], "", 0, time_ns))
             self._positions[partition] += 1
@@ -167,23 +283,16 @@ class Numbering:
         """What has come since the last time."""
         taken = self._commands
         self._commands = {partition: [] for partition in taken}
-        self.count = 0
+        self.count = self.clocks = 0
         return taken
-
-
-def _merged(columns: Sequence[Columns]) -> list[tuple[int, Made]]:
-    rows: list[tuple[int, Made]] = []
-    for part in columns:
-        lists = [column.tolist() for column in part[1:]]
-        rows += [(place, (c.InjectFault, tuple(fields))) for place, *fields in zip(*lists, strict=True)]
-    return rows
 
 
 def roster_of(manifest: Manifest) -> tuple[Topology, int]:
     """The hosts of a run that is there, and the real time of its virtual time 0 (ns since 1970)."""
     scenario = parse(manifest.scenario, f"the scenario of run {manifest.name}")
     options = manifest.options
-    return topology_of(scenario, hosts=options.hosts, guests=options.guests), epoch_ns(scenario.start)
+    roster = topology_of(scenario, hosts=options.hosts, guests=options.guests, seed=options.seed)
+    return roster, epoch_ns(scenario.start)
 
 
 def plan_of(manifest: Manifest) -> Plan:

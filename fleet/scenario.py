@@ -5,96 +5,28 @@ Unknown keys are refused, and every error names the key, its value and what was 
 
 import re
 import tomllib
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
 
-from fleet.expectation import ExpectTable
-from fleet.partition import PARTITIONS_MAX
+from fleet.names import name_pattern, shared_name
+from fleet.scenario_checks import check_faults, check_labels, check_selecting
 from fleet.scenario_errors import ScenarioError, did_you_mean, explained, shown
-from fleet.script import AnyStep, FaultName, PageName, Seconds, Small, Table
-from fleet.topology import Group, Override, Topology, name_pattern, shared_name
-from nodes.policy import SwitchChanges, Switches
+from fleet.tables import HOSTS_MAX, DimmBatchTable, FirmwareTable, HostsTable, Scenario
+from fleet.topology import REGIONS_MAX, Group, Label, Labels, Layers, Override, Topology
 from nodes.stack.machine import NS_PER_S
 from nodes.stack.platform import HostShape
 
 SCENARIO_SIZE_MAX: Final = 4 * 1024 * 1024  # bytes of TOML; a longer file is refused
-HOSTS_MAX: Final = 1_000_000
-FAULTS_MAX: Final = 20_000_000  # of a run; they are sorted in memory
 FAULTS_PER_HOST: Final = 100  # in all, unless the scenario or the command line says
 DEFAULT_SCENARIO: Final = "storm"
 START_YEARS: Final = range(1970, 3000)  # a log counts from 1970; CPER's clock ends with the year 9999
 _START: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]*")
-
-Count = Annotated[int, Meta(ge=1, le=HOSTS_MAX)]
-Weight = Annotated[int, Meta(ge=0, le=1_000_000)]
-Name = Annotated[str, Meta(min_length=1, max_length=64)]
-
-
-class HostsTable(Table, frozen=True, kw_only=True):
-    """``[[hosts]]``: a group of hosts that are alike."""
-
-    name: Name = "host-{:04d}"
-    count: Count = 1
-    guests: Annotated[int, Meta(ge=0, le=64)] = 4
-    memory_gib: Annotated[int, Meta(ge=2, le=65536)] = 64
-    guest_memory_gib: Annotated[int, Meta(ge=1, le=1024)] = 4
-    sockets: Annotated[int, Meta(ge=1, le=8)] = 1
-    channels: Annotated[int, Meta(ge=1, le=32)] = 8
-    pes: Annotated[int, Meta(ge=1, le=256)] = 16
-
-
-class OverrideTable(Table, frozen=True, kw_only=True):
-    """``[[overrides]]``: switches that differ for some hosts."""
-
-    hosts: Name  # shell pattern
-    switches: SwitchChanges
-
-
-class MetByTable(Table, frozen=True, kw_only=True):
-    """Who meets an error, as weights."""
-
-    guest: Weight = 0
-    host: Weight = 0
-
-
-class FaultsTable(Table, frozen=True, kw_only=True):
-    """``[[faults]]``: random faults. ``share`` divides what is not scripted."""
-
-    name: Name
-    share: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
-    mix: dict[FaultName, Weight]
-    hosts: Name = "*"
-    host: Small | UnsetType = UNSET  # one host by number, counted round
-    met_by: MetByTable = MetByTable(guest=8, host=2)
-    guest: Small | UnsetType = UNSET  # one guest by number, counted round
-    page: PageName | UnsetType = UNSET
-    dimm: Small | UnsetType = UNSET  # one DIMM by number, counted round
-    row: Small | UnsetType = UNSET
-    from_s: Seconds = 0.0
-    to_s: Seconds | UnsetType = UNSET  # the end, unless it is said
-
-
-class Scenario(Table, frozen=True, kw_only=True):
-    """A whole scenario."""
-
-    name: Annotated[str, Meta(max_length=63)]
-    seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 1
-    start: Annotated[str, Meta(max_length=40)] = "2026-01-01T00:00:00Z"
-    duration_s: Annotated[float, Meta(gt=0, le=10 * 366 * 86400)] = 3600.0
-    partitions: Annotated[int, Meta(ge=1, le=PARTITIONS_MAX)] = 12
-    faults_total: Annotated[int, Meta(ge=0, le=FAULTS_MAX)] | UnsetType = UNSET
-    switches: Switches = Switches()
-    hosts: Annotated[list[HostsTable], Meta(min_length=1, max_length=1000)]
-    overrides: Annotated[list[OverrideTable], Meta(max_length=1000)] = []
-    faults: Annotated[list[FaultsTable], Meta(max_length=1000)] = []
-    script: Annotated[list[AnyStep], Meta(max_length=100_000)] = []
-    expect: ExpectTable = ExpectTable()
 
 
 def parse(text: str, place: str) -> Scenario:
@@ -137,13 +69,15 @@ def _check(scenario: Scenario, place: str) -> None:
         raise ScenarioError(f"{place}: start{shown(scenario.start)}: {fault}") from None
     for index, table in enumerate(scenario.hosts):
         _check_hosts(table, f"{place}: hosts[{index}]")
-    if sum(table.count for table in scenario.hosts) > HOSTS_MAX:
+    if sum(table.size for table in scenario.hosts) > HOSTS_MAX:
         raise ScenarioError(f"{place}: more than {HOSTS_MAX} hosts in all")
+    check_labels(scenario, place)
     for index, faults in enumerate(scenario.faults):
-        _check_faults(faults, f"{place}: faults[{index}]", scenario.duration_s)
+        check_faults(faults, f"{place}: faults[{index}]", scenario.duration_s)
         if any(faults.name == other.name for other in scenario.faults[:index]):
             raise ScenarioError(f"{place}: faults[{index}].name{shown(faults.name)}: expected a name of its own")
     for index, step in enumerate(scenario.script):
+        check_selecting(step, f"{place}: script[{index}]")
         if step.at_s > scenario.duration_s:
             raise ScenarioError(
                 f"{place}: script[{index}].at_s = {step.at_s}: expected at most duration_s = {scenario.duration_s}"
@@ -152,7 +86,7 @@ def _check(scenario: Scenario, place: str) -> None:
 
 def _check_hosts(table: HostsTable, where: str) -> None:
     try:
-        name_pattern(table.name)
+        name_pattern(table.name).counting((table.regions, table.rows, table.racks, table.count))
     except ValueError as fault:
         raise ScenarioError(f"{where}.name{shown(table.name)}: {fault}") from None
     if table.guests * table.guest_memory_gib >= table.memory_gib:
@@ -163,22 +97,6 @@ def _check_hosts(table: HostsTable, where: str) -> None:
     for key in ("sockets", "channels"):
         if getattr(table, key) & getattr(table, key) - 1:
             raise ScenarioError(f"{where}.{key} = {getattr(table, key)}: expected a power of two")
-
-
-def _check_faults(faults: FaultsTable, where: str, duration_s: float) -> None:
-    if not any(faults.mix.values()):
-        raise ScenarioError(f"{where}.mix: expected at least one fault with a weight above 0")
-    if not faults.met_by.guest + faults.met_by.host:
-        raise ScenarioError(f"{where}.met_by: expected a weight above 0")
-    in_row = "dimm" if faults.dimm is not UNSET else "row" if faults.row is not UNSET else ""
-    for key, other in (("page", in_row), ("guest", in_row), ("hosts", "host" if faults.host is not UNSET else "")):
-        if other and getattr(faults, key) not in (UNSET, "*"):
-            raise ScenarioError(f"{where}.{key}: expected only one of {key} and {other}, which both say where")
-    end = duration_s if faults.to_s is UNSET else faults.to_s
-    if not round(faults.from_s * NS_PER_S) < round(end * NS_PER_S) or end > duration_s:
-        raise ScenarioError(
-            f"{where}: from_s = {faults.from_s}, to_s = {end}: expected a span within {duration_s} s"
-        )
 
 
 def load(name: str) -> tuple[str, str]:
@@ -211,37 +129,57 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def topology_of(scenario: Scenario, *, hosts: int | None = None, guests: int | None = None) -> Topology:
-    """The hosts of a scenario. ``hosts``: that many in all, the last group taking what is left."""
-    tables = list(scenario.hosts)
-    if hosts is not None:
-        tables = _resized(tables, hosts)
-    groups = []
-    first = 0
-    for table in tables:
-        guest_count = table.guests if guests is None else guests
-        shape = HostShape(
-            sockets=table.sockets,
-            channels=table.channels,
-            memory_gib=max(table.memory_gib, guest_count * table.guest_memory_gib + 1),
-            guests=guest_count,
-            guest_memory_gib=table.guest_memory_gib,
-            pes=table.pes,
-        )
-        groups.append(Group(name_pattern(table.name), first, table.count, shape, scenario.switches))
-        first += table.count
-    twice = shared_name(groups)
+def topology_of(
+    scenario: Scenario, *, hosts: int | None = None, guests: int | None = None, seed: int | None = None
+) -> Topology:
+    """The hosts of a scenario. ``hosts``: that many in all, the last group taking what is left.
+
+    ``seed``: what labels are drawn from, the scenario's unless it is said.
+    """
+    groups: list[Group] = []
+    for table, size in _sized(scenario.hosts, hosts):
+        groups.append(_group(table, size, sum(group.size for group in groups), guests, scenario))
+    twice = shared_name([(group.pattern, group.size) for group in groups])
     if twice:
         raise ScenarioError(f'hosts: "{twice}" is the name of hosts of two groups; expected names of their own')
-    return Topology(groups, [Override(override.hosts, override.switches) for override in scenario.overrides])
+    return Topology(
+        groups,
+        [Override(override.selection(), override.switches) for override in scenario.overrides],
+        Labels(_labels(scenario.firmware), _labels(scenario.dimm_batches)),
+        scenario.seed if seed is None else seed,
+    )
 
 
-def _resized(tables: list[HostsTable], hosts: int) -> list[HostsTable]:
-    kept: list[HostsTable] = []
+def _group(table: HostsTable, size: int, first: int, guests: int | None, scenario: Scenario) -> Group:
+    guest_count = table.guests if guests is None else guests
+    shape = HostShape(
+        sockets=table.sockets,
+        channels=table.channels,
+        memory_gib=max(table.memory_gib, guest_count * table.guest_memory_gib + 1),
+        guests=guest_count,
+        guest_memory_gib=table.guest_memory_gib,
+        pes=table.pes,
+    )
+    sizes = (table.regions, table.rows, table.racks, table.count)
+    layers = Layers(table.rows, table.racks, table.count) if table.layered else Layers()
+    if table.layered and size > REGIONS_MAX * table.rows * table.racks * table.count:
+        raise ScenarioError(f'hosts "{table.name}": {size} hosts would stand in more than {REGIONS_MAX} regions')
+    return Group(name_pattern(table.name).counting(sizes), first, size, shape, scenario.switches, layers)
+
+
+def _sized(tables: Sequence[HostsTable], hosts: int | None) -> list[tuple[HostsTable, int]]:
+    """Each table with its hosts; of so many in all, the last one taking what is left."""
+    if hosts is None:
+        return [(table, table.size) for table in tables]
+    sized = []
     left = hosts
     for index, table in enumerate(tables):
-        count = left if index == len(tables) - 1 else min(table.count, left)
-        if count:
-            kept.append(msgspec.structs.replace(table, count=count))
-        left -= count
-    return kept
+        size = left if index == len(tables) - 1 else min(table.size, left)
+        if size:
+            sized.append((table, size))
+        left -= size
+    return sized
+
+
+def _labels(tables: Sequence[FirmwareTable | DimmBatchTable]) -> tuple[Label, ...]:
+    return tuple(Label(table.name, table.selection(), int(table.fraction * (1 << 64))) for table in tables)

@@ -13,16 +13,17 @@ _MISSING_FIELD: Final = re.compile(r"missing required field `(.*)`")
 _PLACE: Final = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 _SOME_KEY: Final = "..."  # how msgspec names the key of a table whose keys are not declared
 _WORDS: Final = {  # msgspec's names of types, and TOML's
-    "`object`": "a table",
-    "`array`": "an array",
-    "`str`": "a string",
-    "`int`": "an integer",
-    "`float`": "a number",
-    "`bool`": "true or false",
-    "`datetime`": "a date",
-    "`date`": "a date",
-    "`time`": "a time",
+    "object": "a table",
+    "array": "an array",
+    "str": "a string",
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "datetime": "a date",
+    "date": "a date",
+    "time": "a time",
 }
+_TYPES: Final = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
 _SHOWN_MAX: Final = 60  # characters of a value in a message
 
 
@@ -74,8 +75,7 @@ def _wrong_value(
 
 
 def _in_words(reason: str) -> str:
-    for name, word in _WORDS.items():
-        reason = reason.replace(name, word)
+    reason = _TYPES.sub(lambda found: " or ".join(_WORDS.get(n, n) for n in found[1].split(" | ")), reason)
     return f"{reason[:1].lower()}{reason[1:]}"
 
 

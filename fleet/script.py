@@ -1,6 +1,7 @@
 """What happens at set times: the steps of a scenario's script, and the words that scenarios use.
 
-A step names its host by number, counted round, so that a script holds for any number of hosts.
+A step names its host by number, counted round, so that a script holds for any number of hosts; or it selects
+hosts, and is done to each of them.
 """
 
 import re
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from fleet.selecting import Number, SelectingTable
 from nodes.events import NO_GUEST
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX
@@ -26,6 +28,12 @@ Seconds = Annotated[float, Meta(ge=0, le=10 * 366 * 86400)]
 Address = Annotated[int, Meta(ge=0, lt=1 << 56)]
 RegisterValue = Annotated[int, Meta(ge=0)]  # 64 bits: the library takes no bound as large
 Text = Annotated[str, Meta(max_length=2 * BLOCK_SIZE_MAX)]
+Block = Annotated[Text, Meta(description="status block as lower-case hex")]
+ExceptionLevel = Annotated[int, Meta(ge=0, le=2, description="exception level of what meets it")]
+Pe = Annotated[Small, Meta(description="PE by number, counted round")]
+Running = Annotated[
+    Small | UnsetType, Meta(description="the guest that runs meanwhile; the host itself, unless it is said")
+]
 
 
 class PageName(StrEnum):
@@ -78,27 +86,28 @@ def _check_block(block: str) -> None:
         raise ValueError("block: expected a status block as lower-case hex, two digits a byte, without 0x")
 
 
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of a scenario: unknown keys are refused."""
-
-
 Made = tuple[type[c.Command], tuple[object, ...]]  # a command, and what it says beside host and time
 
 
-class Step(Table, frozen=True, kw_only=True, tag_field="do"):
+class Step(SelectingTable, frozen=True, kw_only=True, tag_field="do"):
     """What every step says."""
 
-    at_s: Seconds
-    host: Small = 0  # by number, counted round
+    at_s: Annotated[Seconds, Meta(description="virtual time in seconds")]
+    host: Annotated[
+        Number | UnsetType,
+        Meta(description="one host by number, counted round; the first, unless hosts are selected"),
+    ] = UNSET
 
 
 class MemoryStep(Step, frozen=True, kw_only=True):
     """What a step that means a place in memory says."""
 
-    guest: Small | UnsetType = UNSET  # whose memory; the host's own, unless it is said
-    page: PageName = PageName.APPLICATION
-    page_number: Small = 0  # of the pages of that kind
-    address: Address | UnsetType = UNSET  # physical, in place of the page
+    guest: Annotated[Small | UnsetType, Meta(description="whose memory; the host's own, unless it is said")] = (
+        UNSET
+    )
+    page: Annotated[PageName, Meta(description="kind of page")] = PageName.APPLICATION
+    page_number: Annotated[Small, Meta(description="which of the pages of that kind, counted round")] = 0
+    address: Annotated[Address | UnsetType, Meta(description="physical address, in place of the page")] = UNSET
 
     def where(self, platform: Platform) -> tuple[int, int]:
         """The physical address that is meant, and the guest that it belongs to."""
@@ -115,15 +124,15 @@ class MemoryStep(Step, frozen=True, kw_only=True):
 class InjectStep(MemoryStep, frozen=True, kw_only=True, tag="inject"):
     """A fault; a task of the guest or of the host meets it."""
 
-    fault: FaultName
-    el: Annotated[int, Meta(ge=0, le=2)] = 0
-    pe: Small = 0
+    fault: Annotated[FaultName, Meta(description="the fault; `rasfleet trace --list` names them")]
+    el: ExceptionLevel = 0
+    pe: Pe = 0
 
 
 class ReadStep(MemoryStep, frozen=True, kw_only=True, tag="read"):
     """A task reads an address."""
 
-    el: Annotated[int, Meta(ge=0, le=2)] = 0
+    el: ExceptionLevel = 0
 
 
 class ScrubStep(MemoryStep, frozen=True, kw_only=True, tag="scrub"):
@@ -133,7 +142,7 @@ class ScrubStep(MemoryStep, frozen=True, kw_only=True, tag="scrub"):
 class GuestStep(Step, frozen=True, kw_only=True):
     """What a step that means a guest says."""
 
-    guest: Small  # by number, counted round
+    guest: Annotated[Small, Meta(description="one guest by number, counted round")]
 
     def guest_on(self, platform: Platform) -> int:
         """Its index on a host."""
@@ -143,19 +152,21 @@ class GuestStep(Step, frozen=True, kw_only=True):
 class SetGuestStep(GuestStep, frozen=True, kw_only=True, tag="set-guest"):
     """What runs in a guest, and whether its kernel acknowledges records."""
 
-    el: Annotated[int, Meta(ge=0, le=1)] = 0
-    masked: bool = False
-    acknowledges: bool = True
+    el: Annotated[int, Meta(ge=0, le=1, description="exception level of what runs in it")] = 0
+    masked: Annotated[bool, Meta(description="SErrors are masked")] = False
+    acknowledges: Annotated[bool, Meta(description="its kernel gives read status blocks back")] = True
 
 
 class SetPeStep(Step, frozen=True, kw_only=True, tag="set-pe"):
     """What runs on a PE: a guest, or the host's own code."""
 
-    pe: Small = 0
-    el: Annotated[int, Meta(ge=0, le=2)] = 0
-    masked: bool = False
-    sdei_masked: bool = False
-    guest: Small | UnsetType = UNSET  # whose vCPU runs there; the host itself, unless it is said
+    pe: Pe = 0
+    el: ExceptionLevel = 0
+    masked: Annotated[bool, Meta(description="SErrors are masked")] = False
+    sdei_masked: Annotated[bool, Meta(description="SDEI events are masked")] = False
+    guest: Annotated[
+        Small | UnsetType, Meta(description="the guest that runs there; the host itself, unless it is said")
+    ] = UNSET
 
 
 class StartGuestStep(GuestStep, frozen=True, kw_only=True, tag="start-guest"):
@@ -173,21 +184,23 @@ class ResetGuestStep(GuestStep, frozen=True, kw_only=True, tag="reset-guest"):
 class ResetHostStep(Step, frozen=True, kw_only=True, tag="reset-host"):
     """The host is reset."""
 
-    cold: bool = False
+    cold: Annotated[bool, Meta(description="power is lost: memory and error records too")] = False
 
 
 class PolicyStep(Step, frozen=True, kw_only=True, tag="change-policy"):
     """Some of the host's switches change."""
 
-    switches: SwitchChanges
+    switches: Annotated[SwitchChanges, Meta(description="the switches that change")]
 
 
 class WriteRegisterStep(Step, frozen=True, kw_only=True, tag="write-register"):
     """Software writes a register of an error record: faults by ERXPFGCTL and ERXPFGCDN, set-up by ERXCTLR."""
 
-    ras_node: Text  # "memory 0" is a DIMM, "cache 3" of a PE; by number, counted round
-    register: RegisterName
-    value: RegisterValue
+    ras_node: Annotated[
+        Text, Meta(description='"memory 0" is a DIMM, "cache 3" of a PE; by number, counted round')
+    ]
+    register: Annotated[RegisterName, Meta(description="register of the error record")]
+    value: Annotated[RegisterValue, Meta(description="64 bits")]
 
     def __post_init__(self) -> None:
         _check_bits("value", self.value)
@@ -200,10 +213,10 @@ class WriteRegisterStep(Step, frozen=True, kw_only=True, tag="write-register"):
 class SErrorStep(Step, frozen=True, kw_only=True, tag="serror"):
     """A physical SError becomes pending, with a syndrome that nothing recorded."""
 
-    esr: RegisterValue  # ESR_ELx as the exception will show it
-    guest: Small | UnsetType = UNSET  # what runs meanwhile; the host itself, unless it is said
-    el: Annotated[int, Meta(ge=0, le=2)] = 0
-    pe: Small = 0
+    esr: Annotated[RegisterValue, Meta(description="ESR_ELx as the exception will show it")]
+    guest: Running = UNSET
+    el: ExceptionLevel = 0
+    pe: Pe = 0
 
     def __post_init__(self) -> None:
         _check_bits("esr", self.esr)
@@ -212,9 +225,11 @@ class SErrorStep(Step, frozen=True, kw_only=True, tag="serror"):
 class VcpuEventsStep(GuestStep, frozen=True, kw_only=True, tag="set-vcpu-events"):
     """User space of the host calls KVM_SET_VCPU_EVENTS."""
 
-    esr: RegisterValue | UnsetType = UNSET  # serror_esr; without it serror_has_esr is 0
-    pending: bool = True
-    abort: bool = False  # ext_dabt_pending
+    esr: Annotated[RegisterValue | UnsetType, Meta(description="serror_esr; without it serror_has_esr is 0")] = (
+        UNSET
+    )
+    pending: Annotated[bool, Meta(description="serror_pending")] = True
+    abort: Annotated[bool, Meta(description="ext_dabt_pending")] = False
 
     def __post_init__(self) -> None:
         _check_bits("esr", self.esr)
@@ -223,10 +238,10 @@ class VcpuEventsStep(GuestStep, frozen=True, kw_only=True, tag="set-vcpu-events"
 class PresentBlockStep(Step, frozen=True, kw_only=True, tag="present-block"):
     """The host's firmware presents a status block to its kernel."""
 
-    block: Text
-    source_id: Small = 0
-    guest: Small | UnsetType = UNSET  # what runs meanwhile
-    el: Annotated[int, Meta(ge=0, le=2)] = 0
+    block: Block
+    source_id: Annotated[Small, Meta(description="error source of the HEST")] = 0
+    guest: Running = UNSET
+    el: ExceptionLevel = 0
 
     def __post_init__(self) -> None:
         _check_block(self.block)
@@ -235,7 +250,7 @@ class PresentBlockStep(Step, frozen=True, kw_only=True, tag="present-block"):
 class GuestErrorStep(GuestStep, frozen=True, kw_only=True, tag="inject-guest-error"):
     """QMP inject-ghes-v2-error: QEMU presents a status block to a guest."""
 
-    block: Text
+    block: Block
 
     def __post_init__(self) -> None:
         _check_block(self.block)
@@ -244,14 +259,16 @@ class GuestErrorStep(GuestStep, frozen=True, kw_only=True, tag="inject-guest-err
 class BarrierStep(Step, frozen=True, kw_only=True, tag="barrier"):
     """An ESB is executed."""
 
-    guest: Small | UnsetType = UNSET  # by what runs in it; by what runs on the PE, unless it is said
-    pe: Small = 0
+    guest: Annotated[
+        Small | UnsetType, Meta(description="by what runs in it; by what runs on the PE, unless it is said")
+    ] = UNSET
+    pe: Pe = 0
 
 
 class CallFirmwareStep(Step, frozen=True, kw_only=True, tag="call-firmware"):
     """What runs on a PE calls EL3."""
 
-    pe: Small = 0
+    pe: Pe = 0
 
 
 class WithdrawFirmwareStep(GuestStep, frozen=True, kw_only=True, tag="withdraw-firmware"):

@@ -38,3 +38,8 @@ def virtual_ns(text: str, epoch_ns: int) -> int:
         moment = moment.replace(tzinfo=UTC)
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86400 + since.seconds) * NS_PER_S + since.microseconds * 1000 - epoch_ns
+
+
+def seconds_of(text: str, epoch_ns: int) -> float:
+    """Virtual time in seconds. Raises NoTime."""
+    return virtual_ns(text, epoch_ns) / NS_PER_S

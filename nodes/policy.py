@@ -117,9 +117,11 @@ class Switches(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     aest: Aest = Aest.DRIVER
     probes: Probes = Probes.PRESENT
     severity_policy: SeverityPolicy = SeverityPolicy.STRICT
-    # corrected errors of one record before firmware is told
-    ce_threshold: Annotated[int, Meta(ge=1, le=CE_THRESHOLD_MAX)] = 1
-    panic_on_oops: bool = False  # of both kernels; Debian's default
+    ce_threshold: Annotated[
+        int,
+        Meta(ge=1, le=CE_THRESHOLD_MAX, description="Corrected errors of one record before firmware is told."),
+    ] = 1
+    panic_on_oops: Annotated[bool, Meta(description="Of both kernels; false is Debian's default.")] = False
 
 
 _CHANGES: Final[Any] = msgspec.defstruct(

@@ -23,6 +23,8 @@ CASES = {  # a bundled scenario and options; each takes a few seconds at most
     "storm whole": ("storm", {}),
     "stories": ("stories", {}),
     "stories on two hosts": ("stories", {"hosts": 2}),
+    "large small": ("large", {"hosts": 100, "faults": 2000}),
+    "fleet's first hour": ("fleet", {"until_s": 3600.0}),
 }
 HOW = (
     "The records of a run changed. If that was meant, raise fleet.manifest.BEHAVIOUR and run "

@@ -32,8 +32,10 @@ class Given(TypedDict):
     guests: int | None
     faults: int | None
     seed: int | None
+    until: str | None
     workers: int | None
     out: Path | None
+    yes: bool
     as_json: bool
 
 
@@ -50,7 +52,11 @@ class Given(TypedDict):
     type=click.IntRange(1, WORKERS_MAX),
     help="Worker processes; as many as there are cores by default.",
 )
+@click.option(
+    "--until", metavar="TIME", help="End at a virtual time: seconds, or 90m, 2h, 1d; the run's beginning, no more."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder; runs/<name> by default.")
+@click.option("--yes", is_flag=True, help="Run even where the disk will not hold it.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def run(scenario: str, **given: Unpack[Given]) -> None:
     """Run a scenario."""
@@ -59,13 +65,16 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
     from fleet.log.files import FileLog
     from fleet.manifest import Manifest, Options
     from fleet.plan import Plan
-    from fleet.scenario import load, parse
+    from fleet.room import check_room, room_for
+    from fleet.scenario import epoch_ns, load, parse
     from fleet.scenario_errors import ScenarioError
     from fleet.supervisor import cores
+    from fleet.times import seconds_of
 
     text, place = load(scenario)
-    options = Options(given["hosts"], given["guests"], given["faults"], given["seed"])
     parsed = parse(text, place)
+    until_s = None if given["until"] is None else seconds_of(given["until"], epoch_ns(parsed.start))
+    options = Options(given["hosts"], given["guests"], given["faults"], given["seed"], until_s)
     try:
         plan = Plan(parsed, options)
     except ScenarioError as fault:
@@ -80,8 +89,13 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         version=__version__,
         place=scenario,
     )
-    log = FileLog.create(given["out"] or Path("runs") / parsed.name, manifest)
-    finish(carry_out(log, plan, workers=given["workers"] or cores()), as_json=given["as_json"])
+    out, workers = given["out"] or Path("runs") / parsed.name, given["workers"] or cores()
+    room = room_for(plan.estimate(), out, workers=workers)
+    if not given["yes"]:
+        check_room(room, out)
+    click.echo(f"rasfleet: {room.told()} with {workers} worker{'s'[: workers > 1]}", err=True)
+    log = FileLog.create(out, manifest)
+    finish(carry_out(log, plan, workers=workers), as_json=given["as_json"])
 
 
 def finish(told: "Told", *, as_json: bool) -> None:
@@ -90,7 +104,9 @@ def finish(told: "Told", *, as_json: bool) -> None:
 
     show(told, as_json=as_json)
     if told.unchecked:
-        click.echo("the size or the seed is not the scenario's: what it expects was not checked", err=True)
+        click.echo(
+            "the size, the end or the seed is not the scenario's: what it expects was not checked", err=True
+        )
     for each in told.unmet:
         click.echo(f"{told.place}: expect.{each.key}: expected {each.expected}, found {each.found:,}", err=True)
     if told.unmet:

@@ -1,8 +1,12 @@
 """``rasfleet validate``: check a scenario and print its plan."""
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from fleet.plan import Plan
 
 
 @click.command()
@@ -10,9 +14,6 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def validate(scenario: str, *, as_json: bool) -> None:
     """Check SCENARIO, a TOML file or the name of one that comes with rasfleet, and print its plan."""
-    from collections import Counter
-
-    from fleet.faults import shares
     from fleet.manifest import Options
     from fleet.plan import Plan
     from fleet.scenario import load, parse
@@ -21,12 +22,27 @@ def validate(scenario: str, *, as_json: bool) -> None:
     text, place = load(scenario)
     parsed = parse(text, place)
     try:
-        plan = Plan(parsed, Options())
-        commands = sum(len(part) for batch in plan.batches() for part in batch.values())
+        told = _told(Plan(parsed, Options()))
     except ScenarioError as fault:
         raise ScenarioError(f"{place}: {fault}") from None
-    roster = plan.roster
-    told = {
+    if as_json:
+        click.echo(json.dumps(told))
+        return
+    for name, value in told.items():
+        if isinstance(value, dict):
+            for key, count in value.items():
+                click.echo(f"{name:12}{key:40}{count:>16,}")
+        else:
+            click.echo(f"{name:12}{f'{value:,}' if isinstance(value, int) and name != 'seed' else value}")
+    click.echo(f"valid; run it with: rasfleet run {scenario}")
+
+
+def _told(plan: "Plan") -> dict[str, Any]:
+    """What the plan is, as one object."""
+    from collections import Counter
+
+    parsed, roster, estimate = plan.scenario, plan.roster, plan.estimate()
+    return {
         "scenario": parsed.name,
         "seed": plan.seed,
         "start": parsed.start,
@@ -35,25 +51,23 @@ def validate(scenario: str, *, as_json: bool) -> None:
         "hosts": roster.count,
         "guests": roster.guests,
         "groups": {f"{roster.name_of(group.first)} …": group.size for group in roster.groups},
+        "firmware": {name: roster.bearing("firmware", name) for name in _names(parsed.firmware)},
+        "dimms": {name: roster.bearing("dimm_batches", name) for name in _names(parsed.dimm_batches)},
         "faults": plan.faults,
-        "random": dict(
-            zip((table.name for table in parsed.faults), shares(plan.random, parsed.faults), strict=True)
-        )
-        if parsed.faults
-        else {},
+        "random": plan.faults_by_table,
+        "expected": {
+            name: round(sum(source.expected for source in part), 1)
+            for name, part in plan.sources.items()
+            if any(source.by_rate for source in part)
+        },
         "script": dict(Counter(type(step).__struct_config__.tag for step in parsed.script)),
-        "commands": commands,
+        "commands": estimate.commands,
+        "estimate": {"events": estimate.events, "bytes": estimate.size_bytes},
     }
-    if as_json:
-        click.echo(json.dumps(told))
-        return
-    for name, value in told.items():
-        if isinstance(value, dict):
-            for key, count in value.items():
-                click.echo(f"{name:12}{key:28}{count:>12,}")
-        else:
-            click.echo(f"{name:12}{f'{value:,}' if isinstance(value, int) and name != 'seed' else value}")
-    click.echo(f"valid; run it with: rasfleet run {scenario}")
+
+
+def _names(tables: "list[Any]") -> list[str]:
+    return [table.name for table in tables]
 
 
 command = validate

@@ -1,6 +1,6 @@
 """``python -m tests.bench``: measures and prints a table; never fails, whatever the figures are."""
 
-from tests.bench import memory, rates, resident, snapshots
+from tests.bench import memory, plans, rates, resident, snapshots
 
 
 def main():
@@ -8,6 +8,7 @@ def main():
     each = resident.measured()
     what = f"{resident.HOSTS:,} hosts with 4 guests, {resident.FAULTS} faults each; target 4,096"
     rates.show([rates.Row("resident memory of a host of the storm", f"{each:,.0f} bytes", what)])
+    rates.show(list(plans.rows()))
     memory.main()
     rates.show(snapshots.rows())
 

@@ -14,6 +14,11 @@ from fleet.draws import (
     draw,
     draws_of_host,
     draws_of_hosts,
+    draws_of_keys,
+    draws_of_numbers,
+    high_words,
+    keys_of_devices,
+    keys_of_hosts,
     uniform_u64,
 )
 
@@ -35,6 +40,34 @@ def test_many_draws_of_a_host_are_what_it_would_draw_one_by_one(seed, purpose, h
     many = draws_of_host(seed, purpose, host=host, first=first, count=20)
 
     assert many.tolist() == [draw(seed, purpose, host, first + i) for i in range(20)]
+
+
+@given(seeds, purposes, st.lists(st.tuples(places, places), min_size=1, max_size=9))
+def test_any_hosts_and_numbers_draw_what_they_would_draw_alone(seed, purpose, pairs):
+    hosts, k = (np.asarray(column, dtype=np.uint64) for column in zip(*pairs, strict=True))
+
+    assert draws_of_keys(keys_of_hosts(seed, purpose, hosts), k).tolist() == [
+        draw(seed, purpose, *pair) for pair in pairs
+    ]
+    assert draws_of_numbers(seed, purpose, k).tolist() == [draw(seed, purpose, 0, pair[1]) for pair in pairs]
+
+
+def test_devices_of_a_host_draw_neither_the_same_nor_what_the_host_draws():
+    keys = keys_of_hosts(1, "x", np.arange(20, dtype=np.uint64))
+    every = {draw(1, "x", host, k) for host in range(20) for k in range(20)}
+    of_devices = [
+        d for n in range(20) for d in draws_of_keys(keys_of_devices(keys, np.full(20, n, np.uint64)), n).tolist()
+    ]
+
+    assert len({*of_devices}) == 400
+    assert not every & {*of_devices}
+
+
+@given(st.integers(0, SEED_MAX), st.integers(0, SEED_MAX))
+def test_the_upper_words_of_a_product_are_exact(one, other):
+    product = high_words(np.asarray([one], dtype=np.uint64), np.asarray([other], dtype=np.uint64))
+
+    assert product.tolist() == [one * other >> 64]
 
 
 @given(seeds, purposes, places)

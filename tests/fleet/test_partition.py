@@ -6,7 +6,7 @@ from aiokafka.partitioner import murmur2 as aiokafkas
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.partition import PARTITIONS_MAX, murmur2, partition_of
+from fleet.partition import PARTITIONS_MAX, murmur2, partition_of, partitions_of
 
 KAFKAS = {  # of Kafka's own tests: UtilsTest.testMurmur2(), hashes as Java's signed int
     b"21": -973932308,
@@ -42,3 +42,8 @@ def test_hosts_of_a_fleet_spread_over_all_partitions():
 
     assert min(counts) > 900
     assert max(counts) < 1100
+
+
+@given(st.lists(st.text(max_size=40), max_size=30), st.integers(1, PARTITIONS_MAX))
+def test_many_names_have_the_partitions_that_each_has_alone(hosts, partitions):
+    assert partitions_of(hosts, partitions) == [partition_of(host, partitions) for host in hosts]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.partition import partition_of
-from fleet.plan import CLOCK_NS, SETTLE_NS
+from fleet.plan import CLOCK_NS, CLOCKS_MAX, SETTLE_NS
 from fleet.scenario_errors import ScenarioError
 from nodes.events import ClockAdvanced
 from nodes.events import commands as c
@@ -77,7 +77,9 @@ def test_a_batch_is_about_as_large_as_it_was_asked_for(size):
     assert all(size <= count < 2 * size for count in counts)
 
 
-@pytest.mark.parametrize("options", [{}, {"faults": 45}, SMALL, {"hosts": 1}, {"guests": 0}, {"hosts": 3000}])
+@pytest.mark.parametrize(
+    "options", [{}, {"faults": 45}, SMALL, {"hosts": 1}, {"guests": 0}, {"hosts": 3000}, {"until_s": 1000.0}]
+)
 def test_what_will_be_written_is_known_before(options):
     plan = plan_of(STORM, **{"faults": 500} | options)
 
@@ -192,3 +194,78 @@ def test_another_seed_is_another_plan_and_the_same_script():
 
 def places_of(commands, kind):
     return [(command.host, command.address) for command in commands if isinstance(command, kind)]
+
+
+UNTIL = {"until_s": 1000.0}
+
+
+@pytest.mark.parametrize("until_s", [0.0, 0.5, 60.0, 1000.0, 1800.25, 3600.0])
+def test_a_plan_that_ends_early_is_the_beginning_of_the_whole(until_s):
+    last_ns = round(until_s * SECOND)
+    part = merged(plan_of(STORM, **SMALL, until_s=until_s))
+
+    for partition, commands in part.items():
+        done = [x for x in commands if x.time_ns <= last_ns]
+        assert done == [x for x in WHOLE[partition] if x.time_ns <= last_ns]
+        assert all(isinstance(x, ClockAdvanced) for x in commands[len(done) :])
+        assert commands[-1].time_ns == last_ns + SETTLE_NS
+
+
+def test_faults_of_a_plan_that_ends_early_are_those_that_happen():
+    plan = plan_of(STORM, **SMALL, **UNTIL)
+
+    assert plan.faults == sum(isinstance(x, c.InjectFault) for x in in_order(merged(plan))) < 300
+
+
+@pytest.mark.parametrize("until_s", [-1.0, 3600.1, 1e30])
+def test_an_end_outside_the_scenario_is_refused(until_s):
+    with pytest.raises(ScenarioError, match=r"expected a time from 0 to duration_s = 3600\.0"):
+        plan_of(STORM, until_s=until_s)
+
+
+GROUP = PLAIN + '[[script]]\ndo = "reset-host"\nat_s = 1.0\nhosts = "host-000[13]"\n'
+
+
+def test_a_step_is_done_to_every_host_that_it_selects():
+    plan = plan_of(GROUP + STEP)
+
+    assert [(x.host, x.time_ns) for x in in_order(merged(plan))] == [
+        ("host-0000", 0), ("host-0001", SECOND), ("host-0003", SECOND),
+    ]  # fmt: skip
+    assert (plan.faults, plan.commands_written()) == (1, 3 + 12 * len(list(plan._marks())))
+
+
+def test_faults_by_rate_come_on_top_of_the_total():
+    rate = '[[faults]]\nname = "r"\nrate_per_host_h = 100\nmix = { bus-ce = 1 }\n'
+    plan = plan_of(PLAIN + table("one", 1) + rate, faults=30)
+
+    assert plan.faults_by_table["one"] == 30
+    assert plan.faults == 30 + plan.faults_by_table["r"]
+    assert 400 < plan.faults_by_table["r"] < 600
+
+
+def test_more_faults_than_a_run_may_have_are_refused():
+    rate = '[[faults]]\nname = "r"\nrate_per_host_h = 1_000_000\nmix = { bus-ce = 1 }\nhosts = "*"\n'
+    with pytest.raises(
+        ScenarioError, match="50,000,000 random faults are to be expected: expected at most 20000000"
+    ):
+        plan_of(PLAIN.replace("count = 5", "count = 50") + rate)
+
+
+def test_a_long_time_in_which_nothing_happens_is_cut_too():
+    batches = plan_of("duration_s = 600000.0\n" + PLAIN + STEP).batches()
+
+    assert max(sum(map(len, batch.values())) for batch in batches) <= CLOCKS_MAX * 12 + 1
+
+
+def test_names_that_are_forgotten_are_made_again(monkeypatch):
+    monkeypatch.setattr("fleet.plan.NAMES_MAX", 3)
+
+    assert merged(plan_of(STORM, **SMALL), 2) == WHOLE
+
+
+@pytest.mark.parametrize("rows", [1, 7, 100])
+def test_windows_of_any_size_give_the_same_commands(rows, monkeypatch):
+    monkeypatch.setattr("fleet.plan.WINDOW_ROWS", rows)
+
+    assert merged(plan_of(STORM, **SMALL)) == WHOLE

@@ -7,9 +7,18 @@ from hypothesis import strategies as st
 
 from fleet.manifest import Options
 from fleet.plan import Plan
-from fleet.scenario import FaultsTable, HostsTable, MetByTable, OverrideTable, Scenario, parse
+from fleet.scenario import parse
 from fleet.scenario_errors import ScenarioError
 from fleet.script import InjectStep, SetPeStep
+from fleet.tables import (
+    DimmBatchTable,
+    FaultsTable,
+    FirmwareTable,
+    HostsTable,
+    MetByTable,
+    OverrideTable,
+    Scenario,
+)
 from nodes.policy import Switches
 
 HOSTS = "[[hosts]]\n"
@@ -20,6 +29,10 @@ STEPS = "expected one of inject, read, scrub, set-guest"
 MIX = HOSTS + "[[faults]]\nname = 'a'\nmix = "
 AT = HOSTS + "[[script]]\nat_s = 1.0\ndo = "
 OVERRIDE = HOSTS + "[[overrides]]\nhosts = '*'\nswitches = "
+RACK = HOSTS + "racks = 2\ncount = 3\n"
+LABEL = "[[firmware]]\nname = 'a'\n"
+BATCH = "dimm_batch = 'x'\n"
+BATCHES = "\n[[dimm_batches]]\nname = 'x'\n"
 
 
 WRONG = {  # what stands behind name = "x" -> what is said of it
@@ -110,6 +123,55 @@ WRONG = {  # what stands behind name = "x" -> what is said of it
     HOSTS + "[[script]]\nat_s = nan\ndo = 'reset-host'": "script[0].at_s = nan: expected a number >= 0",
     AT + "'change-policy'\nswitches = { tfa = 'x' }": 'script[0].switches.tfa = "x": expected one of',
     AT + "'injct' # did you mean": 'did you mean "inject"?',
+    RACK
+    + "name = 'r{rack}-{}'": 'hosts[0].name = "r{rack}-{}": expected exactly one {} or {:04d} for the number, or',
+    RACK + "name = 'r{rak}'": 'hosts[0].name = "r{rak}": expected places for {region}, {row}, {rack}, {host}, not',
+    RACK + "name = 'h{host}-r{rack}'": "expected {region}, {row}, {rack}, {host} in this order, each once at most",
+    RACK + "name = 'r{rack}{host}'": "expected text between two numbers that neither begins nor ends with a digit",
+    RACK + "name = 'r{rack}'": 'hosts[0].name = "r{rack}": expected a place for the host, such as {host}',
+    RACK + "regions = 5000": "hosts[0].regions = 5000: expected an integer <= 4096",
+    RACK + "name = 'r{rack}-{host}'\nrows = 2": "expected a place for the row, such as {row}",
+    HOSTS + "name = 'w{row}-r{rack}-{host}'\nrows = 4096\nracks = 1000": "more than 1000000 hosts in all",
+    FAULTS + "rack = 40": "faults[0]: rack = 40: expected a selection that is not empty",
+    FAULTS + "rack = 'a'": 'faults[0].rack = "a": expected an integer or an array, got a string',
+    FAULTS + "rack = -1": "faults[0].rack = -1: expected an integer >= 0",
+    FAULTS + "rack = []": "faults[0].rack: expected an array of length >= 1",
+    FAULTS + "rack = [0, 'a']": 'faults[0].rack[1] = "a": expected an integer, got a string',
+    FAULTS + "rack_row = 0\nhost = 1": "faults[0].rack_row: expected only one of rack_row and host",
+    FAULTS + "share = 1\neach = 1": "faults[0].each: expected only one of share and each, which both say how many",
+    FAULTS + "rate_per_host_h = 0.0": "faults[0].rate_per_host_h = 0.0: expected a number >= 1e-12",
+    FAULTS + "fit_per_dimm = nan": "faults[0].fit_per_dimm = nan: expected a number >= 1e-06",
+    FAULTS + "fit_per_dim = 1": 'faults[0].fit_per_dim: unknown key; did you mean "fit_per_dimm"?',
+    FAULTS + "fit_per_pe = 9": "faults[0].mix.memory-ce: expected faults of cache and tlb only, beside fit_per_pe",
+    FAULTS + "fit_per_dimm = 9\npage = 'huge'": "faults[0].page: expected only one of page and fit_per_dimm",
+    FAULTS + "fit_per_dimm = 9\ndimm = 1": "faults[0].dimm: expected only one of dimm and fit_per_dimm",
+    FAULTS
+    + "preset = 'jaguar-ddr2'": "faults[0].mix: expected only one of preset and mix, which both say which faults",
+    FAULTS
+    + "preset = 'jaguar'": 'faults[0].preset = "jaguar": expected one of jaguar-ddr2, alibaba-ddr4; did you mean',
+    FAULTS + "firmware = 'new'": 'faults[0].firmware = "new": expected a name of [[firmware]], and there is none',
+    FAULTS + "firmware = 'nwe'\n[[firmware]]\nname = 'new'": 'expected one of new; did you mean "new"?',
+    FAULTS
+    + "dimm_batch = 'x'": 'faults[0].dimm_batch = "x": expected a name of [[dimm_batches]], and there is none',
+    FAULTS
+    + BATCH
+    + "rate_per_host_h = 1"
+    + BATCHES: "dimm_batch: expected only one of dimm_batch and rate_per_host_h",
+    FAULTS + BATCH + "host = 0" + BATCHES: "faults[0].dimm_batch: expected only one of dimm_batch and host",
+    MIX
+    + "{ bus-ce = 1 }\n"
+    + BATCH
+    + BATCHES: "faults[0].mix.bus-ce: expected faults of memory only, beside dimm_batch",
+    HOSTS + LABEL + "fraction = 1.5": "firmware[0].fraction = 1.5: expected a number <= 1.0",
+    HOSTS + LABEL + LABEL: 'firmware[1].name = "a": expected a name of its own',
+    HOSTS + LABEL + "firmware = 'a'": "firmware[0].firmware: expected no selection by firmware here",
+    HOSTS
+    + "[[overrides]]\nfirmware = 'b'\nswitches = {}\n"
+    + LABEL: 'overrides[0].firmware = "b": expected one of a',
+    STEP + "hosts = 'rack-*'": 'script[0].hosts = "rack-*": expected a pattern that a host matches',
+    STEP + "rack = 0\nhost = 1": "script[0].rack: expected only one of rack and host",
+    STEP + "rack = 3\nregion = 0": "script[0]: region = 0, rack = 3: expected a selection that is not empty",
+    STEP + "firmware = 'b'": 'script[0].firmware = "b": expected a name of [[firmware]], and there is none',
     "faults_total = 5\n" + HOSTS: "5 faults in all, but there is no [[faults]] table to draw them from",
     "faults_total = 0\n" + STEP: "0 faults in all, but the script alone injects 1",
 }
@@ -152,7 +214,18 @@ def test_what_is_no_toml_is_said(text, said):
     assert refused(text).startswith(f"file.toml: {said}")
 
 
-TABLES = (Scenario, HostsTable, OverrideTable, FaultsTable, MetByTable, Switches, InjectStep, SetPeStep)
+TABLES = (
+    Scenario,
+    HostsTable,
+    FirmwareTable,
+    DimmBatchTable,
+    OverrideTable,
+    FaultsTable,
+    MetByTable,
+    Switches,
+    InjectStep,
+    SetPeStep,
+)
 KEYS = sorted({field.name for kind in TABLES for field in msgspec.structs.fields(kind)} | {"do", "memory-ce"})
 words = st.sampled_from(["inject", "reset-host", "change-policy", "memory-ce", "6.1", "host-{}", "*", "x"])
 values = st.recursive(

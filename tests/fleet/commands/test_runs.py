@@ -3,8 +3,11 @@
 import json
 import os
 
+import msgpack
 import pytest
 
+from fleet.codec import TOPICS
+from fleet.log.files import FileLog
 from tests.cli import rasfleet
 
 SIZE = ("--hosts", 12, "--guests", 2, "--faults", 600, "--seed", 7)
@@ -245,11 +248,66 @@ def test_a_manifest_that_is_no_manifest(run, tmp_path):
     assert "manifest.json" in done.err
 
 
+@pytest.mark.parametrize(
+    ("until", "until_s"), [("15m", 900.0), ("900", 900.0), ("0.25h", 900.0), ("900.5s", 900.5)]
+)
+def test_a_run_that_ends_early_is_the_beginning_of_the_whole_run(run, tmp_path, until, until_s):
+    out = tmp_path / "part"
+    done = rasfleet("run", "storm", *SIZE, "--out", out, "--until", until, "--json")
+
+    assert done.code == 0
+    assert json.loads((out / "manifest.json").read_text())["options"]["until_s"] == until_s
+    assert done_by(out, until_s) == done_by(run[0], until_s)
+    assert f"--until {until_s:g} " in json.loads(done.out)["repeat"]
+    assert rasfleet("verify", out).code == 0
+
+
+def time_of(value):
+    """The virtual time of a record: `[tag, n, host, sequence, time_ns, ...]`."""
+    return msgpack.unpackb(value)[4]
+
+
+def done_by(out, until_s):
+    """Every record up to a time, with its place and number."""
+    log = FileLog.open(out)
+    return {
+        (topic, partition): [
+            entry.value for entry in log.read(topic, partition) if time_of(entry.value) <= until_s * 10**9
+        ]
+        for topic in TOPICS
+        for partition in range(log.manifest.partitions)
+    }
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        ("2h", "until 7200.0 s: expected a time from 0 to duration_s = 3600.0"),
+        ("soon", '"soon": expected seconds'),
+    ],
+)
+def test_an_end_that_is_none_is_refused(tmp_path, until, said):
+    done = rasfleet("run", "storm", *SIZE, "--out", tmp_path / "run", "--until", until)
+
+    assert (done.code, said in done.err) == (2, True)
+    assert not (tmp_path / "run").exists()
+
+
 def test_validate_prints_the_plan():
     told = json.loads(rasfleet("validate", "storm", "--json").out)
     assert (told["hosts"], told["guests"], told["faults"]) == (200, 800, 20000)
     assert sum(told["random"].values()) + told["script"]["inject"] == 20000
     assert "valid; run it with" in rasfleet("validate", "storm").out
+
+
+def test_validate_says_who_is_selected_and_what_is_expected():
+    told = json.loads(rasfleet("validate", "fleet", "--json").out)
+
+    assert (told["hosts"], told["guests"], told["firmware"]["2.13"]) == (1_000_000, 4_000_000, 250_000)
+    assert told["dimms"]["2347"] == told["random"]["test of the batch"]
+    assert told["expected"].keys() == {"dram", "corrected", "uncorrected", "overclocked", "bad batch"}
+    assert told["expected"]["corrected"] == pytest.approx(told["random"]["corrected"], rel=0.02)
+    assert told["faults"] == sum(told["random"].values()) < told["commands"] < told["estimate"]["events"]
 
 
 def test_validate_refuses_with_the_place(tmp_path):

@@ -1,0 +1,32 @@
+"""Writes what is made of the declarations: the schema that scenarios name, and the table of keys in their README.
+
+``python -m tests.pin_schema`` after a change of ``fleet.tables`` or ``fleet.script``.
+"""
+
+import json
+
+from fleet.schema import keys, schema
+from tests.runs import ROOT
+
+SCHEMA = ROOT / "deploy" / "scenarios" / "scenario.schema.json"
+README = ROOT / "deploy" / "scenarios" / "README.md"
+FIRST = "### The scenario\n"  # of the table of keys
+HOW = "The keys of scenarios changed: run python -m tests.pin_schema."
+
+
+def schema_text():
+    return json.dumps(schema(), indent=2) + "\n"
+
+
+def readme_text(before):
+    """The README with the table of keys renewed."""
+    return before[: before.index(FIRST)] + keys().rstrip() + "\n"
+
+
+def main():
+    SCHEMA.write_text(schema_text())
+    README.write_text(readme_text(README.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ from fleet.codec import UnknownEvent
 from fleet.log.protocol import Entry
 from nodes.events import (
     NO_GUEST,
+    CallFailed,
     Event,
     Level,
     NotificationRefused,
@@ -31,6 +32,7 @@ from nodes.hardware.record import RecordRegister
 from nodes.ledger import Account
 from nodes.linux.memory_failure import ActionResult, PageType
 from nodes.spec.hest import NotificationType
+from nodes.spec.mm import EFI_STATUS, MmReturn
 from nodes.spec.severity import Severity
 
 Json = Any
@@ -67,6 +69,13 @@ def _words(kind: type[IntEnum]) -> Callable[[int], str]:
 def _exact(kind: type[IntEnum]) -> Callable[[int], str]:
     """A name that is written in capitals wherever people meet it."""
     return lambda value: kind(value).name if value in kind._value2member_map_ else str(value)
+
+
+def _call_end(code: int) -> str:
+    """How a call of MM_COMMUNICATE failed, and what MmCommunicationDxe makes of that."""
+    if code not in EFI_STATUS or not code:
+        return "deadline expired" if not code else str(code)
+    return f"{code} {MmReturn(code).name}, {EFI_STATUS[MmReturn(code)]}"
 
 
 def _device(value: int) -> str:
@@ -121,6 +130,7 @@ _BY_EVENT: Final[Mapping[tuple[type[Event], str], Callable[[Any], Json]]] = Mapp
     {
         (RecordLost, "reason"): _word(Account),
         (NotificationRefused, "reason"): _word(Refusal),
+        (CallFailed, "code"): _call_end,
         (PcieRecoveryQueued, "severity"): _word(AerSeverity),
         (InjectFault, "fault"): lambda index: FAULTS[index].name if index < len(FAULTS) else index,
         **{(kind, "register"): _exact(RecordRegister) for kind in (RegisterWritten, WriteErrorRegister)},

@@ -158,12 +158,15 @@ class SetGuestStep(GuestStep, frozen=True, kw_only=True, tag="set-guest"):
 
 
 class SetPeStep(Step, frozen=True, kw_only=True, tag="set-pe"):
-    """What runs on a PE of the host."""
+    """What runs on a PE: a guest, or the host's own code."""
 
     pe: Pe = 0
     el: ExceptionLevel = 0
     masked: Annotated[bool, Meta(description="SErrors are masked")] = False
     sdei_masked: Annotated[bool, Meta(description="SDEI events are masked")] = False
+    guest: Annotated[
+        Small | UnsetType, Meta(description="the guest that runs there; the host itself, unless it is said")
+    ] = UNSET
 
 
 class StartGuestStep(GuestStep, frozen=True, kw_only=True, tag="start-guest"):
@@ -317,7 +320,7 @@ _COMMANDS: Final[Mapping[type[Step], Callable[[Any, Platform], Made]]] = {
     ),
     SetPeStep: lambda step, host: (
         c.SetPe,
-        (step.pe % host.shape.pes, step.el, int(step.masked), int(step.sdei_masked)),
+        (step.pe % host.shape.pes, step.el, int(step.masked), int(step.sdei_masked), _guest(step.guest, host)),
     ),
     StartGuestStep: lambda step, host: (c.StartGuest, (step.guest_on(host),)),
     StopGuestStep: lambda step, host: (c.StopGuest, (step.guest_on(host),)),

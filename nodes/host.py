@@ -5,17 +5,21 @@
     host.run()
     for event in host.events: print(event)
 
+What no host could have (a fault, a RAS node, a PE, an address) is a ValueError that says what was expected.
 A host alone has its own clock and its own timers; they fire in the same order as in a fleet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from heapq import heappop, heappush
+from typing import Final
 
 import msgspec
 
 from nodes.events import NO_GUEST, Event
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX, FAULTS
+from nodes.hardware.ras_nodes import KIND_SHIFT, RasNodeKind, ras_node
 from nodes.hardware.record import ErrorRecord, RecordRegister
 from nodes.ledger import ledger_json
 from nodes.linux.pages import GUEST_BASE
@@ -32,6 +36,59 @@ from nodes.stack.timers import Timer
 START_NS = 1_767_225_600 * NS_PER_S  # 2026-01-01T00:00:00Z, where a scenario starts unless it says otherwise
 SHAPE = HostShape()
 SWITCHES = Switches()
+_HEAD_FIELDS: Final = len(c.Command.__struct_fields__)
+ADDRESS_BITS: Final = 56  # of a physical address, ERR<n>ADDR.PADDR
+
+
+def _instances(shape: HostShape) -> dict[RasNodeKind, int]:
+    """How many RAS nodes of each kind a host of this shape has."""
+    counts = dict.fromkeys(RasNodeKind, shape.pes)
+    dimms = shape.sockets * shape.channels
+    return counts | {RasNodeKind.MEMORY: dimms, RasNodeKind.BUS: shape.sockets, RasNodeKind.PCIE: 1}
+
+
+def _expected_ras_node(shape: HostShape, node: int) -> str:
+    counts = _instances(shape)
+    if any(node >> KIND_SHIFT == kind and node < ras_node(kind, 0) + count for kind, count in counts.items()):
+        return ""
+    names = ", ".join(f"{kind.name.lower()} 0 to {count - 1}" for kind, count in counts.items())
+    return f"kind << {KIND_SHIFT} | instance, as nodes.hardware.ras_nodes.ras_node makes it, of {names}"
+
+
+def _between(first: int, last: int, value: int) -> str:
+    return "" if first <= value <= last else f"{first} to {last}"
+
+
+_EXPECTED: Final[dict[str, Callable[[HostShape, int], str]]] = {  # "": the value is one
+    "fault": lambda _, value: _between(0, len(FAULTS) - 1, value),
+    "ras_node": _expected_ras_node,
+    "register": lambda _, value: _between(0, len(RecordRegister) - 1, value),
+    "pe": lambda shape, value: _between(0, shape.pes - 1, value),
+    "el": lambda _, value: _between(0, 2, value),
+    "address": lambda _, value: "" if 0 <= value < 1 << ADDRESS_BITS else f"0 to 2**{ADDRESS_BITS} - 1",
+}
+
+
+def _check(shape: HostShape, name: str, value: object) -> None:
+    """Whether a host of this shape has what a field of a command names. Raises ValueError."""
+    expected = _EXPECTED.get(name)
+    if expected is None:
+        return
+    says = expected(shape, value) if isinstance(value, int) else "a number"
+    if says:
+        shown = hex(value) if isinstance(value, int) and name in ("ras_node", "address") else repr(value)
+        raise ValueError(f"{name} = {shown}: expected {says}")
+
+
+def _fault(name: str) -> int:
+    """The index of a fault. Raises ValueError."""
+    if name not in FAULT_INDEX:
+        near = get_close_matches(name, FAULT_INDEX, n=1)
+        raise ValueError(
+            f'fault = "{name}": there is no such fault; '
+            + (f'did you mean "{near[0]}"?' if near else "FAULT_NAMES has them all")
+        )
+    return FAULT_INDEX[name]
 
 
 class Host:
@@ -86,11 +143,17 @@ class Host:
     # Doing things to it
 
     def do(self, kind: type[c.Command], *fields: object, at_ns: int | None = None) -> None:
-        """Do a command now, or at a time; timers that are due before it fire first."""
+        """Do a command now, or at a time that is not past; timers that are due before it fire first."""
         time_ns = self.now if at_ns is None else at_ns
+        if time_ns < self.now:
+            raise ValueError(f"at_ns = {time_ns}: expected {self.now} or later, which it is already")
+        number = self._commands + 1
+        command = kind(number, self.machine.name, number, time_ns, 0, *fields)
+        for name in kind.__struct_fields__[_HEAD_FIELDS:]:
+            _check(self.platform.shape, name, getattr(command, name))
+        self._commands = number
         self.run_until(time_ns)
-        self._commands += 1
-        apply(self.machine, kind(self._commands, self.machine.name, self._commands, time_ns, 0, *fields), time_ns)
+        apply(self.machine, command, time_ns)
 
     def inject(
         self, fault: str, *, address: int | None = None, guest: int = NO_GUEST, el: int = 0, pe: int = 0
@@ -99,14 +162,22 @@ class Host:
 
         Without an address it hits a task's page: of the guest whose index is given, else of the host.
         """
+        index = _fault(fault)
         if address is None:
             address = self.task_page(guest)
-        self.do(c.InjectFault, FAULT_INDEX[fault], address, guest, el, pe)
+        self._check_guest(guest, first=NO_GUEST)
+        self.do(c.InjectFault, index, address, guest, el, pe)
         return address
 
     def task_page(self, guest: int = NO_GUEST) -> int:
         """Physical address of a page that a task of a guest, or of the host, uses."""
+        self._check_guest(guest, first=NO_GUEST)
         return self.platform.task_page(guest)
+
+    def _check_guest(self, guest: int, *, first: int = 0) -> None:
+        says = _between(first, self.platform.shape.guests - 1, guest)
+        if says:
+            raise ValueError(f"guest = {guest}: expected {says}")
 
     def step(self) -> bool:
         """Fire the next timer; False when nothing waits."""
@@ -137,10 +208,12 @@ class Host:
 
     def record(self, node: int) -> ErrorRecord:
         """The error record of a RAS node (nodes.hardware.ras_nodes.ras_node names it)."""
+        _check(self.platform.shape, "ras_node", node)
         return self.machine.board.record_of(node)
 
     def guest(self, index: int) -> Guest:
         """A guest: its vCPU, VMM, kernel and what its firmware left."""
+        self._check_guest(index)
         return self.machine.guests.guest_of(index)
 
     def state(self) -> dict[str, object]:

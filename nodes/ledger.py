@@ -34,13 +34,15 @@ class Account(IntEnum):
     LOST_POOL_EMPTY = 10  # no memory to copy the block into
     LOST_FIFO_FULL = 11  # memory_failure's queue was full
     LOST_BLOCK_MALFORMED = 12  # the reader refused the block, cleared and acknowledged it
-    LOST_BLOCK_TOO_LARGE = 13  # it does not fit the source's block
+    LOST_BLOCK_TOO_LARGE = 13  # it does not fit the source's block, or (on demand) the communication buffer
     LOST_NOTIFICATION_REFUSED = 14  # the kernel was never told, and the block is gone
     LOST_HOST_RESET = 15  # the host was reset before anyone acted
     LOST_GUEST_GONE = 16  # the guest died, was stopped or was reset before it acted
     LOST_NO_SOURCE = 17  # no error source for it
     LOST_CALL_DENIED = 18  # on demand: firmware cannot be called where the error was taken
     LOST_DEADLINE_EXPIRED = 19  # on demand: the call did not come back in time
+    LOST_CALL_NOT_SUPPORTED = 20  # on demand: there is no firmware to call, or it is too old
+    LOST_CALL_NO_MEMORY = 21  # on demand: as many records waited already as the partition keeps
 
 
 OPEN: Final = (Account.IN_FLIGHT, Account.PENDING, Account.LATENT)

@@ -5,17 +5,22 @@ nested (firmware-first) or reflected (kernel-first). While the monitor works, a 
 fatal: in the monitor's own code an abort at EL3, during the call of the MM partition a double fault. After EL3
 stopped the system it does nothing until the reset: what it cleared and had not handed over is lost.
 
+RAS interrupts go to the first PE, and are masked there while it is in EL3: they have the priority that is running
+already.
+
 Sources: TF-A bl31/aarch64/runtime_exceptions.S, ea_delegate.S (entry, nesting, reflection, double fault),
-lib/extensions/ras/ras_common.c (probe and handler loop), plat/arm/board/neoverse_rd/common/ras (handler); the
-flow description A1 to A6.
+lib/extensions/ras/ras_common.c (probe and handler loop), bl31/ehf.c (priorities),
+plat/arm/board/neoverse_rd/common/ras (handler); the flow description A1 to A6.
 """
 
-from enum import IntEnum
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from nodes.apei.source import LOST_AS, ErrorSource, Sources, Written
 from nodes.el3.classify import uncontainable
+from nodes.el3.entry import Entry, is_abort
 from nodes.el3.mm import build_block, source_of
+from nodes.el3.partition import Partition
+from nodes.el3.reason import REASON_TEXT, Reason
 from nodes.el3.sdei import Dispatcher
 from nodes.el3.section_bodies import Captured
 from nodes.events import (
@@ -36,58 +41,21 @@ from nodes.hardware.pe import NOTHING
 from nodes.hardware.ras_nodes import INSTANCE_MASK, model_of
 from nodes.hardware.record import AV
 from nodes.hardware.routing import EL2, EL3, PENDING
-from nodes.ledger import Account, Ledger
+from nodes.ledger import Account
 from nodes.policy import Probes, Switches
-from nodes.spec.aarch64 import ABORT_CLASSES, ExceptionClass, ScrEl3
+from nodes.spec.aarch64 import ExceptionClass, ScrEl3
 from nodes.spec.err import V
 from nodes.spec.hest import NotificationType
 from nodes.spec.syndrome import EC_SHIFT, exception_class, serror_esr
 
 ENTRY_NS: Final = 1_000  # from the exception to the look at ISR_EL1.A; assumed
-CALL_NS: Final = 60_000  # one call of the MM partition; assumed
 REPLAY_MAX: Final = 100  # TF-A ASYNC_EA_REPLAY_COUNTER: the 100th repeat, the 101st entry, panics
 _INTERRUPTS: Final = -1  # in place of a PE: what the interrupt path is building
+_FIRST_PE: Final = 0  # takes the RAS interrupts
 ASYNCHRONOUS_TWIN: Final = 3  # distance from a SEA source to the one that tells of the same component by GSIV
 
 
-class Reason(IntEnum):
-    """Why EL3 stopped the system."""
-
-    UNCONTAINABLE = 0
-    DOUBLE_FAULT = 1
-    ABORT_AT_EL3 = 2
-    SYNCHRONOUS_ABORT_AT_EL3 = 3
-    UNHANDLED_ABORT = 4
-    NO_PROBE = 5
-    REPLAYED_TOO_OFTEN = 6
-
-
-REASON_TEXT: Final = (  # index: Reason
-    "plat_handle_uncontainable_ea: uncontainable error",
-    "plat_handle_double_fault: double fault",
-    "plat_handle_el3_ea: SError at EL3",
-    "plat_report_unhandled_exception: synchronous abort at EL3",
-    "Unhandled External Abort",
-    "assertion: info->probe != NULL",
-    "panic: SError reflected too often",
-)
-
-
-class Entry(NamedTuple):
-    """An exception that a PE took to EL3, until EL3 returns from it."""
-
-    esr: int  # ESR_EL3 of what is being handled; 0: SMC
-    far: int
-    guest: int  # what ran
-    el: int
-    masked: bool
-    waiting_esr: int = 0  # of the abort that goes on when the nested SError is handled; 0: none
-    to_notify: tuple[ErrorSource, ...] = ()  # sources that were written before that abort went on
-    repeats: int = 0  # how often EL3 went back to this exception and it came again
-
-
 _NO_ENTRIES: Final[dict[int, Entry]] = {}  # shared, as the next; never changed in place
-_NOTHING_BUILT: Final[dict[int, tuple[tuple[Captured, int], ...]]] = {}
 
 
 class Neighbours(Protocol):
@@ -119,28 +87,21 @@ class Neighbours(Protocol):
         """Nothing runs any more."""
 
 
-def is_abort(esr: int) -> bool:
-    """Whether a syndrome is that of a synchronous abort."""
-    return exception_class(esr) in ABORT_CLASSES
-
-
 class Monitor:
     """The EL3 floor of one host."""
 
-    __slots__ = ("ask", "board", "built", "entries", "ledger", "sdei", "sources", "stopped", "switches")
+    __slots__ = ("ask", "board", "entries", "masked", "partition", "sdei", "sources", "stopped", "switches")
 
-    def __init__(
-        self, ask: Neighbours, board: Board, ledger: Ledger, switches: Switches, sources: Sources
-    ) -> None:
+    def __init__(self, ask: Neighbours, board: Board, switches: Switches, sources: Sources) -> None:
         self.ask = ask
         self.board = board
-        self.ledger = ledger
         self.switches = switches
         self.sources = sources
         self.sdei = Dispatcher()
         self.stopped = False  # EL3 stopped the system
         self.entries = _NO_ENTRIES  # PEs that are in EL3
-        self.built = _NOTHING_BUILT  # PE -> what the MM partition is building, and what that carries
+        self.partition = Partition()
+        self.masked: tuple[int, ...] = ()  # RAS nodes whose interrupts wait for the first PE to leave EL3
 
     def take(self, pe: int, esr: int, far: int = 0) -> None:
         """A PE took an exception to EL3: an SError, an abort, or an SMC (``esr`` 0)."""
@@ -181,6 +142,7 @@ class Monitor:
             self._nest(pe, entry)
         else:
             self._reflect(pe, entry)
+        self._unmask_interrupts()
 
     def _nest(self, pe: int, entry: Entry) -> None:
         """Firmware-first: PSTATE.A is cleared, and EL3 handles the pending SError before what came in.
@@ -190,7 +152,7 @@ class Monitor:
         state = self.board.pe_of(pe)
         taken = self.board.pes.take(pe)
         state.masked = False
-        self.ledger.move(taken.carried, Account.IN_FLIGHT, Account.REPORTED)
+        self.board.ledger.move(taken.carried, Account.IN_FLIGHT, Account.REPORTED)
         nested = serror_esr(taken.iss)
         self.ask.publish(SErrorTaken, pe, EL3, EL3, nested, entry.guest)
         waiting = entry.esr if is_abort(entry.esr) else 0
@@ -229,7 +191,6 @@ class Monitor:
             self.stop(Reason.UNHANDLED_ABORT, entry.esr)
             return
         self.entries = {**self.entries, pe: entry}
-        self.board.pe_of(pe).in_partition = True
         self._call(pe, captured)
 
     def _probed(self, pe: int) -> list[int]:
@@ -244,13 +205,32 @@ class Monitor:
         return sorted(own) + sorted(mapped)
 
     def interrupt(self, node: int) -> None:
-        """A RAS interrupt: one probe and one handler, and no guard against double faults."""
-        record = self.board.record_of(node)
+        """A RAS interrupt: one probe and one handler, and no guard against double faults.
+
+        While its PE is in EL3, be it for another RAS interrupt, it is masked. What its record holds is looked at
+        when it is taken.
+        """
+        if self._masks_interrupts():
+            self.masked = (*self.masked, node)
+            return
+        record = self.board.records.get(node)
+        if record is None:  # somebody else's probe found it meanwhile
+            return
         if not record.status & V:
             record.asserted = 0
             return
         captured = Captured(node, record.status, record.addr if record.status & AV else 0)
         self._call(_INTERRUPTS, [(captured, self._clear(node))])
+
+    def _masks_interrupts(self) -> bool:
+        return _FIRST_PE in self.entries or _INTERRUPTS in self.partition.building
+
+    def _unmask_interrupts(self) -> None:
+        """What was masked is taken once the first PE has left EL3, one after the other."""
+        while self.masked and not self.stopped and not self._masks_interrupts():
+            node, *rest = self.masked
+            self.masked = tuple(rest)
+            self.interrupt(node)
 
     def _capture(self, pe: int, node: int, entry: Entry) -> Captured:
         record = self.board.records[node]
@@ -269,22 +249,33 @@ class Monitor:
 
     def _call(self, pe: int, captured: list[tuple[Captured, int]]) -> None:
         """Call the MM partition for each record; it returns later."""
-        building = self.built.get(pe, ())
-        self.built = {**self.built, pe: (*building, *captured)}
-        if not building:
-            self.ask.called_later(pe, CALL_NS * len(captured))
+        idle_in = self.partition.call(pe, tuple(captured), self.ask.now)
+        if idle_in:
+            self.ask.called_later(pe, idle_in)
+        else:
+            self._enter_partition(pe)
+
+    def _enter_partition(self, pe: int) -> None:
+        if pe != _INTERRUPTS:
+            self.board.pe_of(pe).in_partition = True
+        self.ask.called_later(pe, self.partition.enter(pe))
 
     def called(self, pe: int) -> None:
-        """The MM partition has built its blocks: write them, return, notify."""
+        """The MM partition is idle for a PE that spins, or has built its blocks: write them, return, notify."""
         if self.stopped:
             return
+        if pe in self.partition.spinning:
+            self._enter_partition(pe)
+        else:
+            self._returned(pe)
+            self._unmask_interrupts()
+
+    def _returned(self, pe: int) -> None:
         entry = self.entries.get(pe)
         if entry is not None:
             self.board.pe_of(pe).in_partition = False
         sources = list(entry.to_notify) if entry is not None else []
-        built = self.built.get(pe, ())
-        self.built = {other: kept for other, kept in self.built.items() if other != pe} or _NOTHING_BUILT
-        for captured, carried in built:
+        for captured, carried in self.partition.returned(pe):
             source = self.source_for(captured)
             self._write(source, captured, carried)
             if source not in sources:
@@ -324,7 +315,7 @@ class Monitor:
         if written is Written.WRITTEN:
             self.ask.publish(StatusBlockWritten, Level.EL3, source.kind.source_id, source.kind.notification, block)
             return
-        self.ledger.move(carried, Account.IN_FLIGHT, LOST_AS[written])
+        self.board.ledger.move(carried, Account.IN_FLIGHT, LOST_AS[written])
         self.ask.publish(RecordLost, Level.EL3, source.kind.source_id, LOST_AS[written])
 
     def _tell(self, source: ErrorSource) -> None:
@@ -378,7 +369,8 @@ class Monitor:
         """The host is reset: nothing is being handled. Returns what unfinished calls carried."""
         carried = self.carried()
         self.entries = _NO_ENTRIES
-        self.built = _NOTHING_BUILT
+        self.partition.reset()
+        self.masked = ()
         self.sdei.reset()
         self.stopped = False
         return carried
@@ -394,8 +386,8 @@ class Monitor:
                 captured, self.board.setup.geometry, self.switches.severity_policy, self.ask.timestamp()
             )
             self.ask.publish(BootErrorFound, block)
-            self.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
+            self.board.ledger.move(carried, Account.IN_FLIGHT, Account.REPORTED)
 
     def carried(self) -> int:
         """Occurrences between a cleared record and a written block; for the accounting check."""
-        return sum(c for building in self.built.values() for _, c in building)
+        return self.partition.carried()

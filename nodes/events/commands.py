@@ -50,12 +50,13 @@ class SetGuest(Command, frozen=True, gc=False, array_like=True, tag=5):
 
 
 class SetPe(Command, frozen=True, gc=False, array_like=True, tag=6):
-    """What runs on a PE while no guest does: exception level, PSTATE.A, and whether SDEI is masked."""
+    """What runs on a PE from now on: a guest or the host, exception level, PSTATE.A; whether SDEI is masked."""
 
     pe: int
     el: int = 0
     masked: int = 0
     sdei_masked: int = 0
+    guest: int = NO_GUEST  # whose vCPU runs there, until it is gone; NO_GUEST: the host's own code
 
 
 class StartGuest(Command, frozen=True, gc=False, array_like=True, tag=7):

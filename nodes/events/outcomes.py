@@ -210,12 +210,12 @@ class PcieRecoveryQueued(Event, frozen=True, gc=False, array_like=True, tag=68):
 
 
 class CallFailed(Event, frozen=True, gc=False, array_like=True, tag=69):
-    """A call of MM_COMMUNICATE failed."""
+    """A call of MM_COMMUNICATE failed, or did not come back: then its end is no code of the interface."""
 
     topic = OUTCOME
 
     by: int  # Level
-    code: int  # negative, as the call returned it; 0: the deadline expired
+    code: int  # negative: nodes.spec.mm.MmReturn; 0, with which no call fails: the deadline expired
     guest: int = NO_GUEST
 
 

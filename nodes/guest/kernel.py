@@ -2,13 +2,14 @@
 
 "UEU in a guest" is decided by nodes.linux.traps.SERROR_RULE, asked here in ``serror``.
 
-Sources: as nodes.linux; the flow description (e), (f). The alternative "on demand" has no consumer in Linux: the
-kernel would call firmware from task work, since it cannot from an abort.
+Sources: as nodes.linux; arch/arm64/kernel/entry-common.c; the flow description (e), (f). The alternative "on
+demand" has no consumer in Linux: the kernel would call firmware from task work, since it cannot from an abort.
 """
 
 from collections.abc import Iterable
 from typing import Final, Protocol
 
+from nodes.apei.qemu_tables import NOTIFICATIONS
 from nodes.apei.source import ErrorSource, SourceKind
 from nodes.events import CallFailed, Event, GuestSeaTaken, Level, RecordLost, SignalCode, VirtualSErrorTaken
 from nodes.ledger import Account, Ledger
@@ -18,11 +19,16 @@ from nodes.linux.pages import Page
 from nodes.linux.traps import SeaSignal
 from nodes.spec.aarch64 import ExceptionClass
 from nodes.spec.hest import NotificationType
+from nodes.spec.mm import MmReturn
 from nodes.spec.syndrome import abort_esr
 
 CALL_NS: Final = 400_000  # one call of firmware that calls into QEMU (on demand); assumed
-DENIED: Final = -3  # MM_COMMUNICATE: the call is not allowed here. TF-A, edk2 ArmMmSvc.h
-DEADLINE: Final = 0
+DEADLINE: Final = 0  # in place of a code: the call did not come back in time; there is no BUSY code
+_LOST_AS: Final = {  # how a record is lost whose call ends so before it began
+    DEADLINE: Account.LOST_DEADLINE_EXPIRED,
+    MmReturn.DENIED: Account.LOST_CALL_DENIED,
+    MmReturn.NOT_SUPPORTED: Account.LOST_CALL_NOT_SUPPORTED,
+}
 GUEST_TASK: Final = Task(owner=-1)
 
 
@@ -50,6 +56,9 @@ class Neighbours(Protocol):
     def guest_call_later(self, guest: int, delay_ns: int) -> None:
         """A call of the guest's firmware returns soon."""
 
+    def guest_unmasks(self, guest: int) -> None:
+        """The guest's abort handler unmasks SErrors as they were before: one that is pending is taken there."""
+
     def guest_lost_task(self, guest: int) -> None:
         """The task that ran in the guest is gone."""
 
@@ -64,13 +73,14 @@ def _abort_esr(el: int, *, far_valid: bool) -> int:
 class GuestKernel:
     """The kernel of one guest."""
 
-    __slots__ = ("acknowledges", "ask", "calling", "down", "guest", "linux")
+    __slots__ = ("acknowledges", "ask", "calling", "down", "guest", "linux", "waits")
 
     def __init__(self, ask: Neighbours, guest: int) -> None:
         self.ask = ask
         self.guest = guest
         self.acknowledges = True  # it looks at its error sources at all
         self.calling = False  # a call of its firmware has not returned
+        self.waits = False  # the task that met the error waits for that call
         self.down = False
         self.linux: LinuxKernel | None = None
 
@@ -147,8 +157,14 @@ class GuestKernel:
         self._abort(el, _abort_esr(el, far_valid=True), sources)
 
     def _abort(self, el: int, esr: int, sources: Iterable[ErrorSource]) -> None:
-        """do_sea(): from a task APEI may claim it; from the kernel nothing does, and records stay unread."""
+        """do_sea(): from a task APEI may claim it; from the kernel nothing does, and records stay unread.
+
+        Before it, el1_abort() and el0_da() restore PSTATE.A, which taking the exception had set.
+        """
         self.publish(GuestSeaTaken, self.guest, el, esr, 0)
+        self.ask.guest_unmasks(self.guest)
+        if self.down:
+            return
         linux = self.running()
         task = None if el else GUEST_TASK
         if task is not None and self.acknowledges and linux.claim_sea(sources, task) == 0:
@@ -161,42 +177,77 @@ class GuestKernel:
         if not self.down and self.acknowledges and source.kind.notification is not NotificationType.SEA:
             self.running().reader.proc(source)
 
-    def abort_on_demand(self, el: int, *, masked: bool) -> Account | None:
+    def abort_on_demand(self, el: int, *, masked: bool, answered: bool) -> Account | None:
         """An abort whose record must be asked for: how that is lost; None: it waits to be asked for.
 
         From an abort nobody may call firmware, so task work does it; where SErrors are masked the call is denied,
-        and while another one runs it never comes back in time. A kernel that does not look never asks.
+        and while another one runs it never comes back in time. A kernel that does not look never asks, and one
+        without firmware (``answered``) has nothing to call.
         """
         esr = _abort_esr(el, far_valid=False)
         self.publish(GuestSeaTaken, self.guest, el, esr, 0)
-        lost = None
-        if self.calling:
-            self.publish(CallFailed, Level.GUEST_KERNEL, DEADLINE, self.guest)
-            lost = Account.LOST_DEADLINE_EXPIRED
+        failed: int | None = None
+        if not answered:
+            failed = MmReturn.NOT_SUPPORTED
+        elif self.calling:
+            failed = DEADLINE
         elif masked or el:
-            self.publish(CallFailed, Level.GUEST_KERNEL, DENIED, self.guest)
-            lost = Account.LOST_CALL_DENIED
+            failed = MmReturn.DENIED
         elif self.acknowledges:
+            self.waits = True
+            self.call_again()
+            return None
+        if failed is not None:
+            self.publish(CallFailed, Level.GUEST_KERNEL, failed, self.guest)
+        self.running().unclaimed_sea(esr, None if el else GUEST_TASK)
+        return None if failed is None else _LOST_AS[failed]
+
+    def notified_on_demand(self, *, answered: bool) -> Account | None:
+        """An interrupt told of a record that must be asked for: its work item calls, which is allowed there."""
+        if self.down or not self.acknowledges:
+            return None
+        if not answered:
+            self.publish(CallFailed, Level.GUEST_KERNEL, MmReturn.NOT_SUPPORTED, self.guest)
+            return Account.LOST_CALL_NOT_SUPPORTED
+        if not self.calling:  # the one that runs brings it too
+            self.call_again()
+        return None
+
+    def call_again(self) -> None:
+        """Call firmware, which returns later."""
+        if not self.down:
             self.calling = True
             self.ask.guest_call_later(self.guest, CALL_NS)
-            return None
-        self.running().unclaimed_sea(esr, None if el else GUEST_TASK)
-        return lost
 
     def lose_call(self, source_id: int, account: Account) -> None:
         """A record that could not be asked for is gone."""
         self.ask.ledger.move(1, Account.IN_FLIGHT, account)
         self.publish(RecordLost, Level.GUEST_KERNEL, source_id, account, self.guest)
 
-    def call_returned(self, blocks: tuple[bytes, ...]) -> None:
-        """The call brought these blocks: processed in the task that met the error."""
+    def call_returned(self, code: MmReturn, records: tuple[tuple[int, bytes], ...]) -> None:
+        """The call brought these: source id and block. A task whose record found no room is killed."""
         self.calling = False
+        for source_id, block in records:
+            if self.down:  # of the one before it
+                self.ask.ledger.move(1, Account.IN_FLIGHT, Account.LOST_GUEST_GONE)
+            else:
+                self._process(source_id, block)
+        if code:
+            self.publish(CallFailed, Level.GUEST_KERNEL, code, self.guest)
+        if code is MmReturn.NO_MEMORY and self.waits:
+            self.running().unclaimed_sea(_abort_esr(0, far_valid=False), GUEST_TASK)
+        if code is not MmReturn.INVALID_PARAMETER:  # of another's record, the next call brings the task's own
+            self.waits = False
+
+    def _process(self, source_id: int, block: bytes) -> None:
+        """What an abort told of in the task that met it, what an interrupt told of as from any other source."""
         linux = self.running()
-        for block in blocks:
-            source = ErrorSource(SourceKind(0, NotificationType.SEA, block_size=len(block)))
-            source.write(block, 1)
-            if linux.claim_sea((source,), GUEST_TASK) == 0:
-                linux.return_to_user(GUEST_TASK)
+        source = ErrorSource(SourceKind(source_id, NOTIFICATIONS[source_id], block_size=len(block)))
+        source.write(block, 1)
+        if source.kind.notification is not NotificationType.SEA:
+            linux.reader.proc(source)
+        elif linux.claim_sea((source,), GUEST_TASK) == 0:
+            linux.return_to_user(GUEST_TASK)
 
     def failure_work(self) -> None:
         """memory_failure's worker."""
@@ -218,7 +269,7 @@ class GuestKernel:
         if self.linux is not None:
             self.linux.release()
             self.linux = None
-        self.calling = self.down = False
+        self.calling = self.waits = self.down = False
         return carried
 
     def carried(self) -> int:

@@ -317,6 +317,11 @@ class Board:
             self._inject_by_register(node, record, error)
 
     def _inject_by_register(self, node: int, record: ErrorRecord, error: DetectedError) -> None:
+        """What PFGCTL asked for is recorded; with PFGCTL.ER the PE that owns the RAS node takes an SError.
+
+        At a RAS node that no PE owns (memory, bus) ER is set in STATUS as asked for and no abort is taken: the
+        response would go to a requester, and the injection registers name none. It is told by its interrupt.
+        """
         self.ledger.inject()
         stands = record.record_injected(error, self.setup.record_format)
         interrupts = self._recorded(node, record, error, 1, stands=stands)

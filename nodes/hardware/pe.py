@@ -18,6 +18,7 @@ from nodes.spec.severity import Aet
 from nodes.spec.syndrome import AET_SHIFT, DFSC_MASK, DFSC_SERROR, IDS, ISS_MASK, DisrEl1, EsrSError, deferred
 
 NOTHING: Final = -1  # no SError pending; no RAS node
+HOST: Final = -1  # in place of a guest: the host itself
 _UNKNOWN: Final = None  # a syndrome that names no state of the PE
 _WORSE: Final = (Aet.CE, Aet.UEO, Aet.UER, Aet.UEU, _UNKNOWN, Aet.UC)  # from mild to bad
 _BADNESS: Final = tuple(
@@ -78,6 +79,7 @@ class Pe:
         "masked",
         "pending",
         "pending_nodes",
+        "placed",
         "scr",
         "sctlr",
         "sdei_masked",
@@ -87,8 +89,9 @@ class Pe:
         self.scr = scr
         self.sctlr = SCTLR_AFTER_BOOT
         self.hcr: int = HCR_VHE_HOST
-        self.guest = -1  # whose vCPU runs here; -1: the host itself
+        self.guest = HOST  # whose vCPU runs here
         self.el = 0
+        self.placed = False  # somebody put there what runs here
         self.masked = False  # PSTATE.A
         self.sdei_masked = False
         self.in_partition = False  # EL3 called its MM partition and waits for it
@@ -154,5 +157,5 @@ class Pe:
 
     def idle(self) -> bool:
         """Whether nothing but the code that last ran distinguishes it from a PE that nobody touched."""
-        held = self.masked or self.sdei_masked or self.disr or self.carried or self.arriving
+        held = self.placed or self.masked or self.sdei_masked or self.disr or self.carried or self.arriving
         return self.pending == NOTHING and self.el != EL3 and not held and self.sctlr is SCTLR_AFTER_BOOT

@@ -9,8 +9,8 @@ Sources: DDI0487 J1.3.2, J1.3.3; the flow description A1.
 from typing import Final, Protocol
 
 from nodes.events import Event, SErrorDeferred, SErrorPended
-from nodes.hardware.pe import NOTHING, Arriving, Pe, Taken, implicitly_synchronised
-from nodes.hardware.routing import PENDING
+from nodes.hardware.pe import HOST, NOTHING, Arriving, Pe, Taken, implicitly_synchronised
+from nodes.hardware.routing import EL3, PENDING
 from nodes.ledger import Account, Ledger
 from nodes.spec.aarch64 import IsrEl1
 from nodes.spec.syndrome import serror_esr
@@ -51,6 +51,23 @@ class Pes:
             state = Pe(self.ask.scr())
             self.touched = {**self.touched, pe: state}
         return state
+
+    def place(self, pe: int, guest: int, el: int, *, masked: bool) -> None:
+        """What runs on a PE from now on. A guest has one vCPU: it leaves the PE where it ran before."""
+        if guest >= 0:
+            self.vacate(guest)
+        state = self.of(pe)
+        state.run(guest, el)
+        state.masked, state.placed = masked, guest >= 0
+        self.release(pe)
+
+    def vacate(self, guest: int) -> None:
+        """A guest runs nowhere any more; where it ran, a task of the host does."""
+        for state in self.touched.values():
+            if state.guest == guest and state.el != EL3:
+                state.run(HOST, 0)
+                if state.placed:
+                    state.placed = state.masked = False
 
     def forget(self, pe: int) -> None:
         """A PE that nothing is pending on and nobody set up need not be remembered."""

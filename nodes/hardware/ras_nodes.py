@@ -4,13 +4,14 @@ A RAS node is named by an integer: ``kind << 8 | instance``. Memory has one RAS 
 one each for its caches and its TLBs, a socket one for the interconnect, and the host one for its PCIe root port.
 
 The features are those of a server part that implements everything this program models; no document prescribes
-them. Sources for the fields: IHI0100 A.c 3.2.27 (ERR<n>FR), 3.2.25 (ERR<n>CTLR).
+them. Sources for the fields: IHI0100 A.c 3.2.27 (ERR<n>FR), 3.2.25 (ERR<n>CTLR), 3.2.33 (SERR).
 """
 
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from nodes.spec.err import CounterFormat, ErrCtlr, ErrFr, counters_of
+from nodes.spec.err import CounterFormat, ErrCtlr, ErrFr, Serr, counters_of
+from nodes.spec.severity import ErrorState
 
 KIND_SHIFT: Final = 8
 INSTANCE_MASK: Final = 0xFF
@@ -45,6 +46,7 @@ class RasNodeModel(NamedTuple):
     owned_by_pe: bool
     counters: tuple[CounterFormat, ...]
     halves: tuple[tuple[int, int], ...]  # bits of ERR<n>CTLR for reads, each with its twin for writes
+    codes: tuple[Serr, ...]  # index: ErrorState; ERR<n>STATUS.SERR of a real error, and of an injected one
 
 
 _MEMORY_FR: Final = ErrFr.of(ED=2, UI=2, FI=2, UE=2, CFI=2, CEC=4, DUI=2, CEO=1, INJ=1, CI=2, CED=1)
@@ -96,10 +98,29 @@ def halves_of(fr: int) -> tuple[tuple[int, int], ...]:
     return tuple((reads, writes) for field, reads, writes in _HALVES if (fr & field.mask) >> field.lsb == 3)
 
 
+# ERR<n>STATUS.SERR by kind: none, CE, DE, UEO, UER, UEU, UC. IERR is 0 in all.
+_CODES: Final = {
+    RasNodeKind.MEMORY: (Serr.NO_ERROR, *[Serr.DATA_DRAM] * 5, Serr.PRODUCER_CONTROL),
+    RasNodeKind.CACHE: (Serr.NO_ERROR, *[Serr.CACHE_DATA] * 5, Serr.CACHE_TAG),
+    RasNodeKind.TLB: (Serr.NO_ERROR, *[Serr.TLB_DATA] * 4, Serr.TLB_TAG, Serr.TLB_TAG),
+    RasNodeKind.BUS: (
+        Serr.NO_ERROR,
+        Serr.INTERNAL_DATAPATH,
+        Serr.DEFERRED_FROM_COMPLETER,
+        Serr.INTERNAL_DATAPATH,
+        Serr.COMPLETER_ERROR,
+        Serr.COMPLETER_ERROR,
+        Serr.INTERNAL_TIMEOUT,
+    ),
+    RasNodeKind.PCIE: (Serr.NO_ERROR, *[Serr.PCIE_LOGGED] * 6),
+}
+
+
 def _model(kind: RasNodeKind, fr: int, ctlr: int, *, pe: bool) -> RasNodeModel:
-    controls = controls_of(fr)
+    controls, codes = controls_of(fr), _CODES[kind]
     assert not ctlr & ~controls, f"{kind.name}: set up with bits that do not exist"
-    return RasNodeModel(kind, fr, ctlr, controls, pe, pe, counters_of(fr), halves_of(fr))
+    assert len(codes) == len(ErrorState), f"{kind.name}: a state without a code"
+    return RasNodeModel(kind, fr, ctlr, controls, pe, pe, counters_of(fr), halves_of(fr), codes)
 
 
 MODELS: Final = (  # index: RasNodeKind

@@ -27,7 +27,6 @@ from nodes.spec.err import (
     ErrPfgf,
     ErrStatus,
     RecordFormat,
-    Serr,
     V,
     error_state,
     status_written,
@@ -333,14 +332,18 @@ class ErrorRecord:
         return countdown == self.countdowns and bool(self.pfgctl & ErrPfgctl.CDNEN.mask)
 
     def injected(self) -> DetectedError | None:
-        """The error that the countdown produces; None when PFGCTL names no type or several (UNPREDICTABLE)."""
+        """The error that the countdown produces; None when PFGCTL names no type or several (UNPREDICTABLE).
+
+        PFGF.SYN is 0: software supplies no syndrome, the RAS node sets IERR and SERR itself, to IMPLEMENTATION
+        DEFINED values; here to those of its real errors of that state.
+        """
         control = self.pfgctl
         wanted = [state for state, bits in _TYPES if control & bits]
         if len(wanted) != 1:
             return None
         return DetectedError(
             state=wanted[0],
-            serr=Serr.NO_ERROR,
+            serr=self.model.codes[wanted[0]],
             address=self.addr & ErrAddr.PADDR.mask if control & ErrPfgctl.AV.mask else None,
             poison=bool(control & ErrPfgctl.PN.mask),
             critical=bool(control & ErrPfgctl.CI.mask),

@@ -152,7 +152,7 @@ class Kvm:
 
         Newer kernels commit the abort first, so that -EINVAL can follow one that was injected already. In all of
         them a guest that gets both enters at its abort vector, with SErrors masked: the SError is pended, and is
-        taken when the guest unmasks.
+        taken in the abort's handler, at EL1, when that unmasks.
         """
         if padding:
             return self._refuse(vcpu, serror_esr)
@@ -165,7 +165,6 @@ class Kvm:
         if abort and pending:
             self._pend(vcpu, vsesr)
             self._abort(vcpu)
-            self.enter(vcpu)
         elif pending:
             self.inject_serror(vcpu, vsesr)
         elif abort:

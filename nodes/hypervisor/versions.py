@@ -7,6 +7,7 @@ qapi/acpi-hest.json.
 from typing import Final, NamedTuple
 
 from nodes.policy import Qemu
+from nodes.spec.mm import VERSION_1_0
 
 
 class QemuBehaviour(NamedTuple):
@@ -15,6 +16,7 @@ class QemuBehaviour(NamedTuple):
     source_count: int  # error sources in its HEST: SEA, then GPIO
     exit_text: str  # how it ends when a guest did not acknowledge
     injects: bool  # QMP inject-ghes-v2-error exists
+    mm_version: int = VERSION_1_0  # how it answers MM_VERSION (on demand); assumed, no QEMU answers it
 
 
 QEMU: Final[dict[Qemu, QemuBehaviour]] = {

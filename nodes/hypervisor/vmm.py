@@ -27,6 +27,7 @@ from nodes.ledger import Account, Ledger
 from nodes.policy import RecordDelivery
 from nodes.spec.guid import NIL
 from nodes.spec.memory_sections import MEMORY_GUID, MEMORY_SIZE, VALID_PA, VALID_TYPE
+from nodes.spec.mm import HEADER_SIZE, MmReturn, is_supported
 from nodes.spec.status_block import ENTRY_REVISION, ENTRY_SIZE, DataEntryHead, StatusBlockHead
 
 SEA_SOURCE: Final = 0
@@ -35,8 +36,12 @@ _KINDS: Final = tuple(SourceKind(i, notification) for i, notification in enumera
 SOURCE_KINDS: Final = tuple(_KINDS[:count] for count in range(len(_KINDS) + 1))  # index: how many sources
 _BLOCK: Final = struct.Struct(StatusBlockHead.codec.format + DataEntryHead.codec.format[1:] + "QQQ56x")
 _HARDWARE_ERROR: Final = "Hardware memory error!: exit(1)"
+Waiting = tuple[int, bytes]  # source id, block
 _ANOTHER_CODE: Final = "SIGBUS with another code: raised again"
-QUEUE_MAX: Final = 4096  # blocks that wait to be asked for (on demand); a further one is refused
+# On demand: a design without a slot for each source, so without a bound of its own. A guest that never asks must
+# not fill its VMM's memory; a further block is refused, and a call that comes then returns NO_MEMORY.
+QUEUE_MAX: Final = 4096  # blocks
+BUFFER_SIZE: Final = 4096  # bytes of the communication buffer, a page; assumed
 
 
 def memory_block(address: int) -> bytes:
@@ -80,8 +85,8 @@ class Neighbours(Protocol):
     def record_delivery(self) -> RecordDelivery:
         """How a guest's kernel gets at a record."""
 
-    def guest_takes_vmm_abort(self, guest: int) -> None:
-        """The guest takes a synchronous external abort whose registers the VMM wrote."""
+    def guest_takes_vmm_abort(self, guest: int, *, recorded: bool) -> None:
+        """The guest takes an abort whose registers the VMM wrote; on demand its record may have found no room."""
 
     def notify_guest(self, guest: int, source: ErrorSource) -> None:
         """The guest's kernel is notified of a source by an interrupt."""
@@ -93,7 +98,7 @@ class Neighbours(Protocol):
 class Vmm:
     """The VMM of one guest."""
 
-    __slots__ = ("ask", "busy", "guest", "has_ghes", "queue", "sources")
+    __slots__ = ("ask", "busy", "guest", "has_ghes", "queue", "refused", "sources")
 
     def __init__(self, ask: Neighbours, guest: int, *, has_ghes: bool) -> None:
         self.ask = ask
@@ -101,17 +106,19 @@ class Vmm:
         self.has_ghes = has_ghes  # the guest's firmware told where its records go
         self.busy = False  # a SIGBUS of the vCPU thread is not handled yet
         self.sources = Sources(SOURCE_KINDS[ask.qemu.source_count])
-        self.queue: tuple[bytes, ...] = ()  # on demand: blocks that the guest has not asked for, one error each
+        self.queue: tuple[Waiting, ...] = ()  # on demand: what the guest has not asked for, one error each
+        self.refused = False  # a record found no room in the queue, and the next call says so
 
     def sigbus(self, address: int | None, code: int) -> None:
         """The SIGBUS handler; ``address``: guest physical one of the page, None where it is not the guest's RAM.
 
-        Only a page of a guest that told where its records go is noted, and only action required becomes a record.
+        Only a page of a guest that told where its records go, or that has to ask for them, is noted, and only
+        action required becomes a record.
         """
         required = code == SignalCode.BUS_MCEERR_AR
         if not required and code != SignalCode.BUS_MCEERR_AO:
             self.exit(_ANOTHER_CODE)
-        elif self.has_ghes and address is not None:
+        elif address is not None and (self.has_ghes or self._on_demand()):
             self.ask.publish(PoisonNoted, self.guest, address)
             if required:
                 self._record(address)
@@ -123,9 +130,9 @@ class Vmm:
     def _record(self, address: int) -> None:
         self.ask.ledger.inject()
         block = memory_block(address)
-        if self.ask.record_delivery is RecordDelivery.ON_DEMAND:
-            if not self._enqueue(block):
-                return
+        recorded = True
+        if self._on_demand():
+            recorded = self._enqueue(SEA_SOURCE, block)
         else:
             source = self.sources.source(SEA_SOURCE)
             assert source is not None, "every QEMU has the SEA source"
@@ -138,15 +145,51 @@ class Vmm:
                 StatusBlockWritten, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], block, self.guest
             )
         self.ask.publish(OsNotified, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], 0, self.guest)
-        self.ask.guest_takes_vmm_abort(self.guest)
+        self.ask.guest_takes_vmm_abort(self.guest, recorded=recorded)
 
-    def _enqueue(self, block: bytes) -> bool:
+    def _on_demand(self) -> bool:
+        return self.ask.record_delivery is RecordDelivery.ON_DEMAND
+
+    def _enqueue(self, source_id: int, block: bytes) -> bool:
         if len(self.queue) >= QUEUE_MAX:
-            self._lose(SEA_SOURCE, Account.LOST_SLOT_NOT_ACKNOWLEDGED)
+            self.refused = True
+            self._lose(source_id, Account.LOST_CALL_NO_MEMORY)
             return False
-        self.queue = (*self.queue, block)
-        self.ask.publish(StatusBlockWritten, Level.VMM, SEA_SOURCE, NOTIFICATIONS[SEA_SOURCE], block, self.guest)
+        self.queue = (*self.queue, (source_id, block))
+        self.ask.publish(StatusBlockWritten, Level.VMM, source_id, NOTIFICATIONS[source_id], block, self.guest)
         return True
+
+    @property
+    def answers_calls(self) -> bool:
+        """On demand: whether the guest has firmware that it can call, and that works with this MM partition."""
+        return self.has_ghes and is_supported(self.ask.qemu.mm_version)
+
+    def answer(self) -> tuple[MmReturn, tuple[Waiting, ...]]:
+        """MM_COMMUNICATE: what waits, as much as the buffer holds; the guest calls again for the rest.
+
+        A record that no buffer holds, and one that found no room before, end the call with an error of its own.
+        """
+        if self.refused:
+            self.refused = False
+            return MmReturn.NO_MEMORY, ()
+        fits, size = 0, HEADER_SIZE
+        for _, block in self.queue:
+            size += len(block)
+            if size > BUFFER_SIZE:
+                break
+            fits += 1
+        if self.queue and not fits:
+            self._lose(self.queue[0][0], Account.LOST_BLOCK_TOO_LARGE)
+            self.queue = self.queue[1:]
+            return MmReturn.INVALID_PARAMETER, ()
+        answered, self.queue = self.queue[:fits], self.queue[fits:]
+        return MmReturn.SUCCESS, answered
+
+    def withdraw_newest(self) -> int:
+        """On demand: the newest record will never be asked for; returns its source."""
+        *rest, (source_id, _) = self.queue
+        self.queue = tuple(rest)
+        return source_id
 
     def inject(self, block: bytes) -> bool:
         """QMP inject-ghes-v2-error: False when the record is dropped. Without GHES it reports success in vain."""
@@ -155,12 +198,16 @@ class Vmm:
         if not self.ask.qemu.injects or source is None or not self.has_ghes:
             self._lose(QMP_SOURCE, Account.LOST_NO_SOURCE)
             return self.ask.qemu.injects and not self.has_ghes
-        written = source.write(block, 1)
-        if written is not Written.WRITTEN:
-            self._lose(QMP_SOURCE, LOST_AS[written])
-            return False
         notification = NOTIFICATIONS[QMP_SOURCE]
-        self.ask.publish(StatusBlockWritten, Level.VMM, QMP_SOURCE, notification, block, self.guest)
+        if self._on_demand():
+            if not self._enqueue(QMP_SOURCE, block):
+                return False
+        else:
+            written = source.write(block, 1)
+            if written is not Written.WRITTEN:
+                self._lose(QMP_SOURCE, LOST_AS[written])
+                return False
+            self.ask.publish(StatusBlockWritten, Level.VMM, QMP_SOURCE, notification, block, self.guest)
         self.ask.publish(OsNotified, Level.VMM, QMP_SOURCE, notification, 0, self.guest)
         self.ask.notify_guest(self.guest, source)
         return True
@@ -186,7 +233,7 @@ class Vmm:
         """
         self.busy = False
         carried = len(self.queue)
-        self.queue = ()
+        self.queue, self.refused = (), False
         if not keeps_blocks:
             carried += self.sources.initialise()
         return carried

@@ -12,6 +12,7 @@ import msgspec
 from nodes.events import NO_GUEST, RegisterWritten
 from nodes.events import commands as c
 from nodes.hardware.record import RecordRegister
+from nodes.hardware.routing import EL3
 from nodes.policy import SwitchChanges
 from nodes.stack.beginnings import barrier, pend_serror, present_block
 from nodes.stack.machine import Machine
@@ -52,10 +53,10 @@ def _set_pe(machine: Machine, command: c.SetPe) -> None:
         return
     state = machine.board.pe_of(command.pe)
     state.sdei_masked = bool(command.sdei_masked)
-    if state.el != 3:
-        state.run(NO_GUEST, command.el)
-        state.masked = bool(command.masked)
-        machine.board.release(command.pe)
+    if state.el != EL3:
+        guest = command.guest if machine.guests.alive(command.guest) else NO_GUEST
+        machine.guests.enters(guest, command.el, masked=bool(command.masked))
+        machine.board.pes.place(command.pe, guest, command.el, masked=bool(command.masked))
 
 
 def _reset_host(machine: Machine, command: c.ResetHost) -> None:

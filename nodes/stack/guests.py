@@ -11,9 +11,10 @@ from nodes.apei.source import ErrorSource
 from nodes.events import Event, GuestReset, GuestStarted, GuestStopped, SignalCode
 from nodes.guest.kernel import GuestKernel
 from nodes.guest.uefi import NO_FIRMWARE, Booted
+from nodes.hardware.routing import EL1
 from nodes.hypervisor.kvm import Kvm, Vcpu
 from nodes.hypervisor.versions import QemuBehaviour
-from nodes.hypervisor.vmm import SEA_SOURCE, Vmm
+from nodes.hypervisor.vmm import Vmm
 from nodes.ledger import Account, Ledger
 from nodes.linux.kernel import KernelConfig
 from nodes.policy import RecordDelivery, RecordLocation
@@ -53,6 +54,9 @@ class Neighbours(Protocol):
 
     def guest_lost_task(self, guest: int) -> None:
         """The task that ran in a guest is gone, or the guest is."""
+
+    def guest_runs_nowhere(self, guest: int) -> None:
+        """A guest is gone, or its kernel panicked: no PE executes its code."""
 
     def memory_mapped_anew(self, guest: int) -> None:
         """A VMM mapped fresh pages in place of its guest's poisoned ones."""
@@ -193,21 +197,34 @@ class Guests:
         state.kernel.plain_abort(vcpu.el, _sea_sources(state.vmm))
         self.ask.guest_lost_task(vcpu.guest)
 
-    def guest_takes_vmm_abort(self, guest: int) -> None:
-        """The guest takes a synchronous external abort whose registers QEMU wrote."""
+    def guest_unmasks(self, guest: int) -> None:
+        """In its abort handler, at EL1, a guest restores PSTATE.A as it was before the abort."""
+        vcpu = self.guest_of(guest).vcpu
+        if vcpu.vse:
+            el, vcpu.el = vcpu.el, EL1
+            self.kvm.enter(vcpu)
+            vcpu.el = el
+
+    def guest_takes_vmm_abort(self, guest: int, *, recorded: bool) -> None:
+        """The guest takes an abort whose registers QEMU wrote; on demand there may be no room for its record."""
         state = self.guest_of(guest)
         vcpu, kernel, vmm = state.vcpu, state.kernel, state.vmm
         if self.record_delivery is RecordDelivery.ON_DEMAND:
-            lost = kernel.abort_on_demand(vcpu.el, masked=vcpu.masked)
-            if lost is not None:
-                vmm.queue = vmm.queue[:-1]
-                kernel.lose_call(SEA_SOURCE, lost)
+            lost = kernel.abort_on_demand(vcpu.el, masked=vcpu.masked, answered=vmm.answers_calls)
+            if lost is not None and recorded:
+                kernel.lose_call(vmm.withdraw_newest(), lost)
         elif kernel.vmm_abort(vcpu.el, _sea_sources(vmm)):
             self.ask.guest_went_on(guest)
 
     def notify_guest(self, guest: int, source: ErrorSource) -> None:
         """An interrupt tells the guest's kernel of a source."""
-        self.guest_of(guest).kernel.notified(source)
+        state = self.guest_of(guest)
+        if self.record_delivery is not RecordDelivery.ON_DEMAND:
+            state.kernel.notified(source)
+            return
+        lost = state.kernel.notified_on_demand(answered=state.vmm.answers_calls)
+        if lost is not None:
+            state.kernel.lose_call(state.vmm.withdraw_newest(), lost)
 
     def guest_failure_work_later(self, guest: int, delay_ns: int) -> None:
         """Run a guest's memory_failure worker soon."""
@@ -218,12 +235,13 @@ class Guests:
         self.ask.set_timer(delay_ns, Timer.GUEST_CALL, guest)
 
     def call_returned(self, guest: int) -> None:
-        """The call brings every block that waits (on demand)."""
+        """The call brings blocks that wait (on demand); the kernel calls again until none does."""
         state = self.guests.get(guest)
         if state is None or not state.kernel.calling or state.kernel.down:
             return
-        blocks, state.vmm.queue = state.vmm.queue, ()
-        state.kernel.call_returned(blocks)
+        state.kernel.call_returned(*state.vmm.answer())
+        if state.vmm.queue or state.vmm.refused:
+            state.kernel.call_again()
         self.ask.guest_went_on(guest)
 
     def failure_work(self, guest: int) -> None:
@@ -245,8 +263,16 @@ class Guests:
         state.kernel.acknowledges = acknowledges
         self.kvm.enter(state.vcpu)
 
+    def enters(self, guest: int, el: int, *, masked: bool) -> None:
+        """A guest, if it is one, runs on a PE from now on: its vCPU is at that level."""
+        if self.alive(guest):
+            vcpu = self.guest_of(guest).vcpu
+            vcpu.el, vcpu.masked = min(el, 1), masked
+            self.kvm.enter(vcpu)
+
     def guest_down(self, guest: int) -> None:
         """A guest's kernel panicked: it reboots after its panic time."""
+        self.ask.guest_runs_nowhere(guest)
         self.ask.guest_lost_task(guest)
         self.ask.set_timer(REBOOT_NS, Timer.GUEST_REBOOT, guest)
 
@@ -258,6 +284,7 @@ class Guests:
 
     def _drop(self, guest: int) -> None:
         state = self.guests.pop(guest, None)
+        self.ask.guest_runs_nowhere(guest)
         self.ask.guest_lost_task(guest)
         self.ask.memory_mapped_anew(guest)
         if state is None:

@@ -102,7 +102,7 @@ def _touched(state: Guest) -> Json:
         "acknowledges": kernel.acknowledges,
         "vcpu": _vcpu(state.vcpu),
         "sources": _sources(vmm.sources),
-        "waiting_blocks": [block.hex() for block in vmm.queue],
+        "waiting_blocks": [block.hex() for _, block in vmm.queue],
         "kernel": _kernel(kernel.running()),
     }
 

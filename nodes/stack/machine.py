@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from nodes.apei.source import ErrorSource, Sources
-from nodes.el3.monitor import Entry, Monitor
+from nodes.el3.entry import Entry
+from nodes.el3.monitor import Monitor
 from nodes.el3.sources import POLL_INTERVAL_MS
 from nodes.events import (
     NO_GUEST,
@@ -102,7 +103,7 @@ class Machine:
         self.platform = platform
         self.board.set_up(platform.setup)
         self.sources = Sources(platform.source_kinds)
-        self.monitor = Monitor(self, self.board, self.ledger, platform.switches, self.sources)
+        self.monitor = Monitor(self, self.board, platform.switches, self.sources)
         self.kernel = HostKernel(self, self.board, platform.host_config, self.sources, platform.switches.aest)
         self.guests.set_platform(platform)
 
@@ -201,6 +202,10 @@ class Machine:
         """The task that ran in a guest is gone, or the guest is."""
         self.tasks.gone(guest)
 
+    def guest_runs_nowhere(self, guest: int) -> None:
+        """No PE executes a guest's code any more."""
+        self.board.pes.vacate(guest)
+
     def memory_mapped_anew(self, guest: int) -> None:
         """A VMM mapped fresh pages in place of its guest's poisoned ones."""
         self.kernel.linux.mapped_anew(guest)
@@ -298,6 +303,10 @@ class Machine:
 
     def reset(self, *, cold: bool, reason: str) -> None:
         """The host is reset and boots: records survive an Error Recovery reset and are told by BERT."""
+        self._take_down(reason, cold=cold)
+        self._boot()
+
+    def _take_down(self, reason: str, *, cold: bool) -> None:
         self.resets += 1
         self.publish(HostReset, reason, int(cold))
         self.guests.host_gone("the host was reset")
@@ -308,7 +317,6 @@ class Machine:
             lost += self.sources.initialise()
         self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
         self.board.lose_power(cold=cold)
-        self._boot()
 
     def _boot(self) -> None:
         self.down = False
@@ -318,18 +326,16 @@ class Machine:
         self.kernel.boot()
 
     def change_platform(self, platform: Platform) -> None:
-        """Other switches: firmware and kernels are exchanged, which takes a reset.
+        """Other switches: firmware and kernels are exchanged while the host is down, and it boots with them.
 
-        What the old kernel began while it booted once more goes with it, even a panic.
+        Error records survive, as in an Error Recovery reset; the new firmware initialises its memory, so that a
+        block that the old kernel had not read is gone.
         """
-        self.reset(cold=False, reason="the switches changed")
-        lost = self.kernel.carried() + self.monitor.carried() + self.sources.initialise()
-        self.ledger.move(lost, Account.IN_FLIGHT, Account.LOST_HOST_RESET)
+        self._take_down("the switches changed", cold=False)
+        self.ledger.move(self.sources.initialise(), Account.IN_FLIGHT, Account.LOST_HOST_RESET)
         self.kernel.retire()
         self.set_platform(platform)
-        self.monitor.sdei.boot()
-        self.down = False
-        self.guests.host_back()
+        self._boot()
 
 
 _TIMERS: Final[dict[Timer, Callable[..., object]]] = {

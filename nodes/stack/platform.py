@@ -19,6 +19,7 @@ from nodes.linux.pages import GUEST_BASE, PAGE_SIZE, MemoryMap, PageKind, guest_
 from nodes.linux.versions import BEHAVIOUR
 from nodes.policy import Handling, RecordLocation, Switches
 from nodes.spec.aarch64 import SCR_FIRMWARE_FIRST, SCR_KERNEL_FIRST
+from nodes.spec.mm import is_supported
 
 MM_BUFFER: Final = 0x7B00_0000  # where QEMU keeps its buffer when asked by MM_COMMUNICATE; assumed
 PLATFORMS_MAX: Final = 4096  # distinct pairs of shape and switches kept; an older one is computed again
@@ -78,7 +79,7 @@ class Platform:
         """What the firmware of a guest does at boot; the same for every guest of this platform."""
         count = self.qemu.source_count
         if self.switches.record_location is RecordLocation.MM_COMMUNICATE:
-            return ask_by_mm(MM_BUFFER, count)
+            return ask_by_mm(MM_BUFFER if is_supported(self.qemu.mm_version) else None, count)
         return run_loader(fw_cfg_files(count), loader_script(self.switches.qemu, count))
 
     def guest_of(self, address: int) -> int:

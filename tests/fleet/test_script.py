@@ -2,15 +2,19 @@
 
 import pytest
 
+from fleet.codec import decode_event
+from fleet.log.files import FileLog
+from fleet.run import Run
 from fleet.scenario import parse
 from fleet.script import AnyStep, FaultName, PageName, command_of
-from nodes.events import NO_GUEST
+from nodes.events import NO_GUEST, SYNDROME, SErrorTaken, VirtualSErrorTaken
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX
 from nodes.hardware.record import RecordRegister
 from nodes.linux.pages import PAGE_SIZE, PageKind
 from nodes.policy import Switches
 from nodes.stack.platform import HostShape, platform_of
+from tests.runs import carried_out, manifest_of, plan_of, records
 
 PLATFORM = platform_of(HostShape(guests=3, pes=8), Switches())
 WITHOUT_GUESTS = platform_of(HostShape(guests=0), Switches())
@@ -41,9 +45,10 @@ STEPS = {
     'do = "scrub"\nguest = 1': (c.ScrubMemory, (GUEST_1,)),
     'do = "set-guest"\nguest = 1': (c.SetGuest, (1, 0, 0, 1)),
     'do = "set-guest"\nguest = 2\nel = 1\nmasked = true\nacknowledges = false': (c.SetGuest, (2, 1, 1, 0)),
-    'do = "set-pe"': (c.SetPe, (0, 0, 0, 0)),
-    'do = "set-pe"\npe = 9\nel = 2\nmasked = true': (c.SetPe, (1, 2, 1, 0)),
-    'do = "set-pe"\nsdei_masked = true': (c.SetPe, (0, 0, 0, 1)),
+    'do = "set-pe"': (c.SetPe, (0, 0, 0, 0, -1)),
+    'do = "set-pe"\npe = 9\nel = 2\nmasked = true': (c.SetPe, (1, 2, 1, 0, -1)),
+    'do = "set-pe"\nsdei_masked = true': (c.SetPe, (0, 0, 0, 1, -1)),
+    'do = "set-pe"\nguest = 3\nel = 1': (c.SetPe, (0, 1, 0, 0, 0)),
     'do = "start-guest"\nguest = 5': (c.StartGuest, (2,)),
     'do = "stop-guest"\nguest = 0': (c.StopGuest, (0,)),
     'do = "reset-guest"\nguest = 1': (c.ResetGuest, (1,)),
@@ -119,3 +124,48 @@ def test_a_page_is_of_its_kind_and_its_owner(page, guest):
 def test_every_fault_and_every_page_has_its_name():
     assert [str(name) for name in FaultName] == list(FAULT_INDEX)
     assert {page.kind for page in PageName} == set(PageKind) - {PageKind.OUTSIDE, PageKind.GUEST}
+
+
+ON_A_PE = """name = "on-a-pe"
+[switches]
+handling = "HANDLING"
+[[hosts]]
+count = 1
+[[script]]
+at_s = 1.0
+do = "set-pe"
+pe = 3
+guest = 1
+el = 1
+[[script]]
+at_s = 2.0
+do = "write-register"
+ras_node = "cache 3"
+register = "pfgcdn"
+value = 100
+[[script]]
+at_s = 3.0
+do = "write-register"
+ras_node = "cache 3"
+register = "pfgctl"
+value = 0x80000208
+"""  # PFGCTL: CDNEN, ER, UER
+
+
+def syndromes(log):
+    return [value for (topic, _), part in records(log).items() if topic == SYNDROME for _, _, value in part]
+
+
+@pytest.mark.parametrize(("handling", "target", "virtual"), [("firmware_first", 3, []), ("kernel_first", 2, [1])])
+def test_an_error_injected_by_register_meets_the_guest_that_the_script_put_on_the_pe(
+    tmp_path, handling, target, virtual
+):
+    text = ON_A_PE.replace("HANDLING", handling)
+    plan = plan_of(text)
+    log = FileLog.create(tmp_path, manifest_of(plan, text))
+    carried_out(Run(log, plan), log)
+
+    events = [decode_event(value) for value in syndromes(log)]
+    taken = [event for event in events if isinstance(event, SErrorTaken)]
+    assert [(event.pe, event.guest, event.from_el, event.target_el) for event in taken] == [(3, 1, 1, target)]
+    assert [event.guest for event in events if isinstance(event, VirtualSErrorTaken)] == virtual

@@ -2,7 +2,9 @@
 
 import pytest
 
-from nodes.el3.monitor import CALL_NS, ENTRY_NS, REASON_TEXT, Reason
+from nodes.el3.monitor import ENTRY_NS
+from nodes.el3.partition import CALL_NS
+from nodes.el3.reason import REASON_TEXT, Reason
 from nodes.events import (
     ErrorRecorded,
     FirmwareStopped,

@@ -1,5 +1,7 @@
 """One host by itself, as somebody who scripts uses it."""
 
+import re
+
 import pytest
 
 from nodes.events import NO_GUEST, NotificationRefused, PageOfflined, StatusBlockWritten
@@ -145,6 +147,47 @@ def test_two_hosts_that_are_told_the_same_do_the_same():
         return host.events
 
     assert run() == run()
+
+
+NO_SUCH = {  # what a script asks for, and what it is told
+    'fault = "memory-urr": there is no such fault; did you mean "memory-uer"?': lambda h: h.inject("memory-urr"),
+    'fault = "?": there is no such fault; FAULT_NAMES has them all': lambda h: h.inject("?"),
+    "pe = 16: expected 0 to 15": lambda h: h.inject("cache-ce", pe=16),
+    "pe = -1: expected 0 to 15": lambda h: h.do(c.SetPe, -1),
+    "el = 3: expected 0 to 2": lambda h: h.inject("cache-ce", el=3),
+    "guest = 4: expected -1 to 3": lambda h: h.inject("memory-ce", guest=4),
+    "guest = -2: expected -1 to 3": lambda h: h.inject("memory-ce", guest=-2, address=0x8000_0000),
+    "guest = 9: expected 0 to 3": lambda h: h.guest(9),
+    "address = -0x40: expected 0 to 2**56 - 1": lambda h: h.inject("memory-ce", address=-64),
+    "address = 0x100000000000000: expected 0 to 2**56 - 1": lambda h: h.do(c.ReadMemory, 1 << 56),
+    "ras_node = 0x500: expected kind << 8 | instance": lambda h: h.do(c.WriteErrorRegister, 5 << 8, 6, 0),
+    "ras_node = 0x8: expected kind << 8 | instance": lambda h: h.record(8),
+    "ras_node = -0x1: expected kind << 8 | instance": lambda h: h.record(-1),
+    "ras_node = 'memory 0': expected a number": lambda h: h.do(c.WriteErrorRegister, "memory 0", 6, 0),
+    "register = 8: expected 0 to 7": lambda h: h.do(c.WriteErrorRegister, 0, 8, 0),
+    "fault = 30: expected 0 to 29": lambda h: h.do(c.InjectFault, 30, 0),
+    "at_ns = 5: expected 7 or later": lambda h: h.do(c.SetGuest, 0, at_ns=5),
+}
+
+
+@pytest.mark.parametrize("told", NO_SUCH)
+def test_what_no_host_has_is_refused_with_what_was_expected_and_nothing_happens(told):
+    host = Host()
+    host.run_until(7)
+
+    with pytest.raises(ValueError, match=re.escape(told)):
+        NO_SUCH[told](host)
+
+    assert (host.events, host.now, host.accounted()) == ([], 7, True)
+
+
+def test_the_last_ras_node_of_each_kind_is_one():
+    host = Host(shape=HostShape(sockets=2, channels=4, pes=3))
+
+    for kind, last in zip(RasNodeKind, (7, 2, 2, 1, 0), strict=True):
+        assert host.record(ras_node(kind, last)).status == 0
+        with pytest.raises(ValueError, match="ras_node"):
+            host.record(ras_node(kind, last + 1))
 
 
 def test_why_a_notification_was_refused_can_be_seen():

@@ -154,6 +154,10 @@ class Story:
     def presented(self):
         return c.PresentBlock, self.block(), self.draw.randrange(3), self.one(-1, self.guest()), self.el()
 
+    def some_pe(self):
+        """Masked, SDEI masked, and the guest that runs there."""
+        return self.one(0, 1), self.one(0, 0, 1), self.one(-1, -1, self.guest())
+
     def policy(self):
         return c.ChangePolicy, msgspec.json.encode(self.some_switches(0.3)).decode()
 
@@ -200,7 +204,7 @@ class Story:
             (14, self.read),
             (4, lambda: (c.ScrubMemory, self.page()[0])),
             (6, lambda: (c.SetGuest, self.guest(), self.el(), self.one(0, 1), self.one(1, 1, 0))),
-            (4, lambda: (c.SetPe, self.pe(), self.el(), self.one(0, 1), self.one(0, 0, 1))),
+            (4, lambda: (c.SetPe, self.pe(), self.el(), *self.some_pe())),
             (6, self.serror),
             (6, self.vcpu_events),
             (10, self.presented),

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from nodes.apei.source import ErrorSource, Sources
-from nodes.el3.monitor import Entry, Monitor
+from nodes.el3.entry import Entry
+from nodes.el3.monitor import Monitor
 from nodes.el3.sdei import ENABLED, READY, REGISTERED, Dispatcher
 from nodes.hardware.board import Board
 from nodes.hardware.pe import Pe
@@ -190,6 +191,7 @@ def _set_guest_state(guest: Guest, state: StoredGuestState) -> None:
     vcpu.carried = state.carried
     vmm.busy, vmm.queue = state.busy, state.queue
     kernel.acknowledges, kernel.calling, kernel.down = state.acknowledges, state.calling, state.down
+    vmm.refused, kernel.waits = state.refused, state.waits
 
 
 def _set_state(machine: Machine, state: StoredState) -> None:
@@ -220,8 +222,14 @@ def _set_monitor(monitor: Monitor, stored: StoredMonitor) -> None:
     monitor.stopped = stored.stopped
     if stored.entries:
         monitor.entries = {entry.pe: _entry(entry, monitor.sources) for entry in stored.entries}
+    monitor.masked = stored.masked
     if stored.built:
-        monitor.built = stored.built
+        partition = monitor.partition
+        partition.building, partition.busy_until, partition.spinning = (
+            stored.built,
+            stored.busy_until,
+            stored.spinning,
+        )
     _set_dispatcher(monitor.sdei, stored)
 
 

@@ -14,8 +14,8 @@ from msgspec import Meta
 
 from nodes.apei.source import READ_ACK_WRITE, ErrorSource, Sources
 from nodes.el3.monitor import Monitor
+from nodes.el3.partition import Building, Partition
 from nodes.el3.sdei import Dispatcher
-from nodes.el3.section_bodies import Captured
 from nodes.guest.kernel import GuestKernel
 from nodes.hardware.board import Board
 from nodes.hardware.pe import Arriving, Pe
@@ -98,10 +98,12 @@ class StoredGuestState(Stored, frozen=True, gc=False, array_like=True):
     vdisr: int = 0
     carried: int = 0
     busy: bool = False
-    queue: tuple[bytes, ...] = ()
+    queue: tuple[tuple[int, bytes], ...] = ()
     acknowledges: bool = True
     calling: bool = False
     down: bool = False
+    refused: bool = False
+    waits: bool = False
 
 
 class StoredGuest(Stored, frozen=True, gc=False, array_like=True):
@@ -149,6 +151,7 @@ class StoredPe(Stored, frozen=True, gc=False, array_like=True):
     pending_nodes: Ids
     carried: int
     disr: int
+    placed: bool = False
 
 
 class StoredEntry(Stored, frozen=True, gc=False, array_like=True):
@@ -170,10 +173,13 @@ class StoredMonitor(Stored, frozen=True, gc=False, array_like=True):
 
     stopped: bool = False
     entries: tuple[StoredEntry, ...] = ()
-    built: dict[int, tuple[tuple[Captured, int], ...]] = {}
+    built: dict[int, Building] = {}
     sdei_masked: bool = False
     running: dict[int, Ids] = {}
     handlers: dict[int, int] = {}  # event -> REGISTERED and ENABLED
+    busy_until: int = 0  # of the MM partition, as built and spinning
+    spinning: Ids = ()
+    masked: Ids = ()
 
 
 class StoredState(Stored, frozen=True, gc=False, array_like=True):
@@ -231,17 +237,19 @@ SLOTS: Final = {
     Guests: Slots("firmware_withdrawn gone guests ledger stopped", "ask platform"),
     Guest: Slots("kernel vcpu vmm"),
     Vcpu: Slots("carried el masked vdisr vse vsesr", "guest"),
-    Vmm: Slots("busy queue sources", "ask guest has_ghes"),
-    GuestKernel: Slots("acknowledges calling down linux", "ask guest"),
+    Vmm: Slots("busy queue refused sources", "ask guest has_ghes"),
+    GuestKernel: Slots("acknowledges calling down linux waits", "ask guest"),
     Board: Slots("pes poison records", "ask ledger setup"),
     Pes: Slots("touched", "ask ledger"),
     Pe: Slots(
-        "arriving carried disr el guest hcr in_partition masked pending pending_nodes scr sctlr sdei_masked",
+        "arriving carried disr el guest hcr in_partition masked"
+        " pending pending_nodes placed scr sctlr sdei_masked",
     ),
     ErrorRecord: Slots(
         "account addr asserted carried countdowns ctlr met misc0 pfgcdn pfgctl restarts status", "model"
     ),
-    Monitor: Slots("built entries sdei stopped", "ask board ledger sources switches"),
+    Monitor: Slots("entries masked partition sdei stopped", "ask board sources switches"),
+    Partition: Slots("building busy_until spinning"),
     Dispatcher: Slots("_handlers masked running"),
     Sources: Slots("made", "kinds"),
     ErrorSource: Slots("block carried read_ack", "kind"),

@@ -144,6 +144,7 @@ def _guest(index: int, guest: Guest) -> StoredGuest:
     seldom = (
         *(vcpu.masked, vcpu.vse, vcpu.vsesr, vcpu.vdisr, vcpu.carried),
         *(vmm.busy, vmm.queue, kernel.acknowledges, kernel.calling, kernel.down),
+        *(vmm.refused, kernel.waits),
     )
     if seldom != _seldom_of_guest:
         state = StoredGuestState(*seldom)
@@ -198,16 +199,19 @@ def _changes(before: Switches, after: Switches) -> SwitchChanges:
 
 def _monitor(monitor: Monitor) -> StoredMonitor | None:
     """EL3; None when nothing is in it and every SDEI handler is as after boot."""
-    sdei = monitor.sdei
-    if sdei.as_booted() and not (monitor.stopped or monitor.entries or monitor.built):
+    sdei, partition = monitor.sdei, monitor.partition
+    if sdei.as_booted() and not (monitor.stopped or monitor.entries or partition.building):
         return None
     return StoredMonitor(
         monitor.stopped,
         tuple([_entry(pe, monitor) for pe in sorted(monitor.entries)]),
-        _by_number(monitor.built),
+        _by_number(partition.building),
         sdei.masked,
         _by_number(sdei.running),
         {event: sdei.state(event) & ~RUNNING for event in sorted(PLATFORM_EVENTS)},
+        partition.busy_until,
+        partition.spinning,
+        monitor.masked,
     )
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULTS
 from nodes.hardware.pe import NOTHING
-from nodes.hardware.ras_nodes import MODELS, ras_node
+from nodes.hardware.ras_nodes import MODELS, RasNodeKind, ras_node
 from nodes.hardware.record import RecordRegister
 from nodes.hardware.routing import PENDING
 from nodes.host import Host, Switches
@@ -29,7 +29,13 @@ switches = st.builds(
     aest=st.sampled_from(Aest),
     ce_threshold=st.sampled_from([1, 2, 40]),
 )
-nodes = st.builds(ras_node, st.sampled_from([model.kind for model in MODELS]), st.integers(0, 2))
+nodes = st.sampled_from(
+    [
+        ras_node(model.kind, instance)
+        for model in MODELS
+        for instance in range(1 if model.kind in (RasNodeKind.BUS, RasNodeKind.PCIE) else 3)
+    ]
+)
 control = st.sampled_from([0, 0x8000_0008, 0xC000_0040, 0x8000_0808, 0x8000_0206, 0x8000_0210])
 writes = st.one_of(
     st.tuples(st.just(RecordRegister.PFGCTL), control),

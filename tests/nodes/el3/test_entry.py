@@ -2,7 +2,9 @@
 
 import pytest
 
-from nodes.el3.monitor import CALL_NS, ENTRY_NS, REASON_TEXT, REPLAY_MAX, Reason
+from nodes.el3.monitor import ENTRY_NS, REPLAY_MAX
+from nodes.el3.partition import CALL_NS
+from nodes.el3.reason import REASON_TEXT, Reason
 from nodes.events import commands as c
 from nodes.hardware.ras_nodes import RasNodeKind, ras_node
 from nodes.hardware.record import RecordRegister

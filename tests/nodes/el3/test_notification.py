@@ -2,6 +2,7 @@
 
 import pytest
 
+from nodes.el3.partition import CALL_NS
 from nodes.el3.sdei import MEMORY_EVENT, PCIE_EVENT
 from nodes.el3.sources import POLL_INTERVAL_MS
 from nodes.events import Level, Refusal
@@ -152,7 +153,7 @@ def test_a_normal_event_is_refused_while_a_normal_one_runs_and_a_critical_one_is
 
     for fault in ("pcie-ce", "memory-ce"):
         host.inject(fault)
-    host.run_until(CALLED)
+    host.run_until(CALLED + CALL_NS)
 
     assert refused(host) == [Refusal.NORMAL_RUNNING]
     assert told(host) == [("SDEI", 804)]
@@ -161,7 +162,7 @@ def test_a_normal_event_is_refused_while_a_normal_one_runs_and_a_critical_one_is
 def test_each_pe_runs_handlers_of_its_own():
     host = firmware_first()
 
-    host.inject("memory-uer")
+    host.inject("memory-uer", pe=2)
     host.inject("tlb-uer", pe=1)
     host.inject("pcie-ce")
     host.run()

@@ -25,6 +25,7 @@ from nodes.linux.pages import APPLICATION_VA, PageKind, guest_map
 from nodes.linux.versions import BEHAVIOUR
 from nodes.policy import Kernel
 from nodes.spec.hest import NotificationType
+from nodes.spec.mm import MmReturn
 from nodes.spec.severity import Aet
 from nodes.spec.syndrome import serror_esr, serror_iss
 from tests.blocks import FATAL
@@ -48,12 +49,16 @@ class GuestMachine(Recorder):
         self.guest_config = KernelConfig(BEHAVIOUR[version], MAP, 2, panic_on_oops)
         self.later = []
         self.lost_tasks = self.falls = 0
+        self.unmasked_after = []  # facts that had left when the handler unmasked
 
     def guest_failure_work_later(self, guest, delay_ns):
         self.later.append(delay_ns)
 
     def guest_call_later(self, guest, delay_ns):
         self.later.append(delay_ns)
+
+    def guest_unmasks(self, guest):
+        self.unmasked_after.append([type(event) for event in self.events])
 
     def guest_lost_task(self, guest):
         self.lost_tasks += 1
@@ -131,6 +136,15 @@ def test_from_the_kernel_itself_nobody_claims_it_and_the_record_stays_unread(pan
     assert goes_on != panic_on_oops
     assert (source.read_ack, kernel.ask.of(RecordRead)) == (0, [])
     assert len(kernel.ask.of(KernelPanicked if panic_on_oops else TaskKilled)) == 1
+
+
+@levels
+def test_the_handler_of_an_abort_unmasks_serrors_before_it_does_anything(el):
+    kernel = guest()
+
+    kernel.vmm_abort(el, [])
+
+    assert kernel.ask.unmasked_after == [[GuestSeaTaken]]
 
 
 def test_without_a_record_the_application_gets_an_object_error():
@@ -222,7 +236,7 @@ def test_a_reboot_forgets_pages_limits_and_queues_but_not_who_the_guest_is():
 def test_on_demand_the_record_is_asked_for_from_task_work():
     kernel = guest()
 
-    assert kernel.abort_on_demand(0, masked=False) is None
+    assert kernel.abort_on_demand(0, masked=False, answered=True) is None
     assert (kernel.calling, kernel.ask.later, kernel.ask.of(SignalSent)) == (True, [CALL_NS], [])
 
 
@@ -230,16 +244,16 @@ def test_on_demand_the_record_is_asked_for_from_task_work():
 def test_on_demand_the_call_is_denied_where_it_may_not_be_made(el, masked):
     kernel = guest()
 
-    assert kernel.abort_on_demand(el, masked=masked) is Account.LOST_CALL_DENIED
+    assert kernel.abort_on_demand(el, masked=masked, answered=True) is Account.LOST_CALL_DENIED
     assert [event.code for event in kernel.ask.of(CallFailed)] == [-3]
     assert kernel.ask.of(TaskKilled if el else SignalSent)
 
 
 def test_on_demand_a_nested_call_never_comes_back_in_time():
     kernel = guest()
-    kernel.abort_on_demand(0, masked=False)
+    kernel.abort_on_demand(0, masked=False, answered=True)
 
-    assert kernel.abort_on_demand(0, masked=False) is Account.LOST_DEADLINE_EXPIRED
+    assert kernel.abort_on_demand(0, masked=False, answered=True) is Account.LOST_DEADLINE_EXPIRED
     assert [event.code for event in kernel.ask.of(CallFailed)] == [0]
 
 
@@ -247,19 +261,64 @@ def test_on_demand_a_kernel_that_does_not_look_never_asks_and_the_record_waits()
     kernel = guest()
     kernel.acknowledges = False
 
-    assert kernel.abort_on_demand(0, masked=False) is None
+    assert kernel.abort_on_demand(0, masked=False, answered=True) is None
     assert (kernel.calling, kernel.ask.of(CallFailed)) == (False, [])
     assert [event.code for event in kernel.ask.of(SignalSent)] == [SignalCode.BUS_OBJERR]
 
 
 def test_on_demand_one_call_brings_all_records():
     kernel = guest()
-    kernel.abort_on_demand(0, masked=False)
+    kernel.abort_on_demand(0, masked=False, answered=True)
     for _ in range(2):
         kernel.ask.ledger.inject()
 
-    kernel.call_returned(tuple(memory_block(ADDRESS + 4096 * i) for i in range(2)))
+    kernel.call_returned(MmReturn.SUCCESS, tuple((0, memory_block(ADDRESS + 4096 * i)) for i in range(2)))
 
     assert not kernel.calling
     assert [event.code for event in kernel.ask.of(SignalSent)] == [SignalCode.BUS_MCEERR_AR] * 2
     assert accounts(kernel.ask.ledger) == {"REPORTED": 2}
+
+
+@levels
+def test_on_demand_a_guest_without_firmware_has_nothing_to_call(el):
+    kernel = guest()
+
+    lost = kernel.abort_on_demand(el, masked=False, answered=False)
+
+    assert (lost, kernel.calling) == (Account.LOST_CALL_NOT_SUPPORTED, False)
+    assert [event.code for event in kernel.ask.of(CallFailed)] == [-1]
+    assert kernel.ask.of(TaskKilled if el else SignalSent)
+
+
+@pytest.mark.parametrize(("code", "signals"), [(MmReturn.NO_MEMORY, 1), (MmReturn.INVALID_PARAMETER, 0)])
+def test_on_demand_a_task_is_killed_only_by_an_answer_that_its_own_record_is_lost(code, signals):
+    kernel = guest()
+    kernel.abort_on_demand(0, masked=False, answered=True)
+
+    kernel.call_returned(code, ())
+
+    assert [event.code for event in kernel.ask.of(CallFailed)] == [code]
+    assert [event.code for event in kernel.ask.of(SignalSent)] == [SignalCode.BUS_OBJERR] * signals
+
+
+@pytest.mark.parametrize(
+    ("looks", "answered", "calls", "lost"),
+    [(1, 1, 1, None), (0, 1, 0, None), (1, 0, 0, Account.LOST_CALL_NOT_SUPPORTED)],
+)
+def test_on_demand_an_interrupt_lets_a_work_item_call(looks, answered, calls, lost):
+    kernel = guest()
+    kernel.acknowledges = bool(looks)
+
+    assert kernel.notified_on_demand(answered=bool(answered)) is lost
+    assert kernel.ask.later == [CALL_NS] * calls
+
+
+def test_on_demand_what_comes_behind_a_fatal_record_is_lost_with_the_guest():
+    kernel = guest()
+    for _ in range(2):
+        kernel.ask.ledger.inject()
+
+    kernel.call_returned(MmReturn.SUCCESS, ((0, section(ADDRESS, FATAL)), (0, memory_block(ADDRESS))))
+
+    assert kernel.down
+    assert accounts(kernel.ask.ledger) == {"REPORTED": 1, "LOST_GUEST_GONE": 1}

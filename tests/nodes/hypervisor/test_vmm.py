@@ -5,11 +5,12 @@ import pytest
 from nodes.apei.source import BLOCK_SIZE
 from nodes.events import OsNotified, PoisonNoted, RecordLost, SignalCode, StatusBlockWritten, VmExited
 from nodes.hypervisor.versions import QEMU
-from nodes.hypervisor.vmm import QMP_SOURCE, QUEUE_MAX, SEA_SOURCE, Vmm, memory_block
+from nodes.hypervisor.vmm import BUFFER_SIZE, QMP_SOURCE, QUEUE_MAX, SEA_SOURCE, Vmm, memory_block
 from nodes.ledger import Account
 from nodes.policy import Qemu, RecordDelivery
 from nodes.spec.hest import NotificationType
 from nodes.spec.memory_sections import MemorySection
+from nodes.spec.mm import HEADER_SIZE, MmReturn
 from nodes.spec.status_block import StatusBlock
 from tests.blocks import memory_block as qmp_block
 from tests.doubles import Recorder, accounts
@@ -32,8 +33,9 @@ class VmmMachine(Recorder):
         self.notified = []
         self.exited = False
 
-    def guest_takes_vmm_abort(self, guest):
+    def guest_takes_vmm_abort(self, guest, *, recorded):
         self.aborts += 1
+        self.recorded = recorded
 
     def notify_guest(self, guest, source):
         self.notified.append(source.kind.source_id)
@@ -189,18 +191,57 @@ def test_on_demand_records_queue_and_none_waits_for_an_acknowledgement():
     for i in range(3):
         vm.sigbus(IPA + 4096 * i, AR)
 
-    assert vm.queue == tuple(memory_block(IPA + 4096 * i) for i in range(3))
+    assert vm.queue == tuple((SEA_SOURCE, memory_block(IPA + 4096 * i)) for i in range(3))
     assert (vm.ask.aborts, vm.ask.exited, vm.carried()) == (3, False, 3)
 
 
-def test_on_demand_a_record_too_many_is_lost_and_not_told():
+def test_on_demand_a_record_too_many_is_lost_and_the_next_call_says_so():
     vm = vmm(delivery=RecordDelivery.ON_DEMAND)
-    vm.queue = (b"",) * QUEUE_MAX
+    vm.queue = ((SEA_SOURCE, b""),) * QUEUE_MAX
 
     vm.sigbus(IPA, AR)
 
-    assert (len(vm.queue), vm.ask.aborts) == (QUEUE_MAX, 0)
-    assert [event.reason for event in vm.ask.of(RecordLost)] == [Account.LOST_SLOT_NOT_ACKNOWLEDGED]
+    assert (len(vm.queue), vm.ask.aborts, vm.ask.recorded) == (QUEUE_MAX, 1, False)
+    assert [event.reason for event in vm.ask.of(RecordLost)] == [Account.LOST_CALL_NO_MEMORY]
+    assert [vm.answer()[0] for _ in range(2)] == [MmReturn.NO_MEMORY, MmReturn.SUCCESS]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "answers"),
+    [
+        ((), [(0, 0)]),
+        ((BUFFER_SIZE - HEADER_SIZE,), [(0, 1), (0, 0)]),
+        ((BUFFER_SIZE - HEADER_SIZE + 1,), [(-2, 0), (0, 0)]),
+        ((172, BUFFER_SIZE, 172), [(0, 1), (-2, 0), (0, 1), (0, 0)]),
+        ((172,) * 30, [(0, 23), (0, 7), (0, 0)]),
+    ],
+)
+def test_on_demand_a_call_brings_what_its_buffer_holds(sizes, answers):
+    vm = vmm(delivery=RecordDelivery.ON_DEMAND)
+    for size in sizes:
+        vm.inject(bytes(size))
+
+    told = [(int(code), len(brought)) for code, brought in (vm.answer() for _ in answers)]
+
+    assert told == answers
+    too_large = [event.reason for event in vm.ask.of(RecordLost)]
+    assert too_large == [Account.LOST_BLOCK_TOO_LARGE for code, _ in answers if code]
+
+
+@pytest.mark.parametrize(("has_ghes", "version", "answers"), [(1, 1 << 16, 1), (0, 1 << 16, 0), (1, 0xFFFF, 0)])
+def test_on_demand_a_call_needs_firmware_and_a_version_that_it_works_with(has_ghes, version, answers):
+    vm = vmm(has_ghes=bool(has_ghes), delivery=RecordDelivery.ON_DEMAND)
+    vm.ask.qemu = vm.ask.qemu._replace(mm_version=version)
+
+    assert vm.answers_calls == bool(answers)
+
+
+def test_on_demand_an_error_of_a_guest_without_firmware_does_not_end_its_vm():
+    vm = vmm(has_ghes=False, delivery=RecordDelivery.ON_DEMAND)
+
+    vm.sigbus(IPA, AR)
+
+    assert (vm.ask.aborts, vm.ask.recorded, vm.ask.exited) == (1, True, False)
 
 
 def test_a_reset_acknowledges_again_and_forgets_what_stood_there():

@@ -291,15 +291,42 @@ def test_nothing_reaches_a_guest_that_is_gone():
     assert machine.accounted()
 
 
-@pytest.mark.parametrize("has_esr", [0, 1])
-def test_an_abort_that_kills_the_guest_leaves_the_serror_of_the_same_call_to_nobody(has_esr):
-    machine = host(kernel="6.19", panic_on_oops=True)
-    machine.do(c.SetGuest, 0, 1)
+both_at_once = pytest.mark.parametrize("kernel", ["6.1", "6.12", "6.19"])
 
-    machine.do(c.SetVcpuEvents, 0, 1, has_esr, 0x411, 1)
 
-    assert (len(of(machine, KernelPanicked)), of(machine, VirtualSErrorTaken)) == (1, [])
-    assert ended(machine, guests=True) == {"reported": 1, "lost guest_gone": 1}
+@both_at_once
+@pytest.mark.parametrize("el", [0, 1])
+def test_an_serror_that_comes_with_an_abort_is_taken_at_el1_in_the_handler_of_the_abort(el, kernel):
+    machine = host(kernel=kernel)
+    machine.do(c.SetGuest, 0, el)
+
+    machine.do(c.SetVcpuEvents, 0, 1, 1, 0x1811, 1)
+
+    told = ["VirtualSErrorPended", "GuestSeaTaken", "VirtualSErrorTaken", "SyndromeSwallowed"]
+    assert names(machine) == [*told, "TaskKilled" if el else "SignalSent"]
+    assert fields(of(machine, VirtualSErrorTaken), "from_el", "esr") == [(1, 0xBE00_1811)]
+    assert machine.guest(0).vcpu.el == el
+
+
+@both_at_once
+def test_an_serror_that_panics_the_handler_leaves_the_abort_unfinished(kernel):
+    machine = host(kernel=kernel)
+
+    machine.do(c.SetVcpuEvents, 0, 1, 1, 0x411, 1)
+
+    assert names(machine) == ["VirtualSErrorPended", "GuestSeaTaken", "VirtualSErrorTaken", "KernelPanicked"]
+    assert ended(machine, guests=True) == {"reported": 2}
+
+
+@both_at_once
+def test_a_handler_that_goes_back_to_a_mask_leaves_the_serror_pending(kernel):
+    machine = host(kernel=kernel, panic_on_oops=True)
+    machine.do(c.SetGuest, 0, 1, 1)
+
+    machine.do(c.SetVcpuEvents, 0, 1, 1, 0x411, 1)
+
+    assert names(machine) == ["VirtualSErrorPended", "GuestSeaTaken", "KernelPanicked"]
+    assert machine.guest(0).vcpu.vse
 
 
 @pytest.mark.parametrize("masked", [0, 1])
@@ -323,27 +350,3 @@ def test_a_barrier_in_a_masked_guest_defers_what_linux_then_does_not_look_at():
 
     assert machine.guest(0).vcpu.vdisr == 0x8100_0000
     assert ended(machine, guests=True) == {"swallowed": 1}
-
-
-def test_on_demand_two_errors_at_once_meet_the_deadline_and_a_masked_guest_is_denied():
-    machine = host(record_delivery="on_demand")
-    machine.do(c.SetGuest, 1, 0, 1)
-
-    for guest, page in ((0, 0), (0, 1), (1, 0)):
-        machine.guest(guest).vmm.sigbus(0x4100_0000 + 4096 * page, SignalCode.BUS_MCEERR_AR)
-
-    machine.run()
-
-    assert ended(machine, guests=True) == {"reported": 1, "lost call_denied": 1, "lost deadline_expired": 1}
-    assert machine.accounted()
-
-
-def test_on_demand_a_guest_that_never_asks_has_a_queue_that_grows():
-    machine = host(record_delivery="on_demand")
-    machine.do(c.SetGuest, 0, 0, 0, 0)
-
-    for page in range(3):
-        guest_meets_error(machine, page=page)
-
-    assert len(machine.guest(0).vmm.queue) == 3
-    assert machine.machine.guests.alive(0)

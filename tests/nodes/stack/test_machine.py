@@ -16,6 +16,8 @@ from nodes.events import (
 )
 from nodes.events import commands as c
 from nodes.spec.hest import NotificationType
+from nodes.spec.severity import Severity
+from nodes.spec.status_block import StatusBlock
 from nodes.stack.guests import REBOOT_NS
 from nodes.stack.machine import POLL_NS, WATCHDOG_NS
 from nodes.stack.timers import Timer
@@ -163,17 +165,33 @@ def test_switches_change_with_a_reset_and_the_ledger_goes_on():
 
 
 @pytest.mark.parametrize("severity", [RECOVERABLE, FATAL])
-def test_what_the_old_kernel_began_while_it_booted_goes_with_it(severity):
+def test_the_old_kernel_does_not_boot_again_when_the_switches_change(severity):
     machine = host(notification="polled")
     machine.do(c.PresentBlock, memory_block(machine.task_page(0), severity), 0, 0)
 
     change(machine, notification="gsiv")
     machine.run()
 
+    assert names(machine) == ["StatusBlockWritten", "HostReset"]
+    assert ended(machine) == {"lost host_reset": 1}
     assert not machine.machine.down
     assert machine.machine.guests.alive(0)
-    assert of(machine, PageOfflined) == []
-    assert machine.accounted()
+
+
+@pytest.mark.parametrize(
+    ("policy", "severity"), [("strict", Severity.FATAL), ("neoverse_rd", Severity.RECOVERABLE)]
+)
+@pytest.mark.parametrize("record_format", ["v1", "v1p1"])
+def test_what_the_records_hold_is_told_once_by_the_new_firmware(record_format, policy, severity):
+    machine = host(handling="kernel_first", aest="none")
+    machine.do(c.SetPe, 0, 2, 1)
+    machine.inject("bus-uc", el=2)  # critical, which v1 does not know
+
+    change(machine, handling="firmware_first", record_format=record_format, severity_policy=policy)
+
+    (told,) = of(machine, BootErrorFound)
+    assert StatusBlock.decode(told.block).error_severity == severity
+    assert (ended(machine), open_accounts(machine)) == ({"reported": 1}, {})
 
 
 def test_a_host_that_was_down_runs_again_when_its_switches_change():

@@ -3,6 +3,7 @@
 import pytest
 
 from nodes.events import commands as c
+from nodes.hardware.fault import FAULTS
 from nodes.hardware.ras_nodes import RasNodeKind, ras_node
 from nodes.hardware.record import RESTARTS_MAX, RecordRegister
 from nodes.host import Host, Switches
@@ -71,6 +72,25 @@ def test_a_deferred_error_is_recorded_as_such():
 @pytest.mark.parametrize(("written", "recorded"), [(1, 0b10), (2, 0b01), (3, 0b11)])
 def test_the_kind_of_a_corrected_error_is_coded_differently_in_control_and_status(written, recorded):
     assert recorded == shown(CE=written).CE
+
+
+CODES = {  # SERR that the RAS node supplies, PFGF.SYN being 0: CE, DE, UEO, UER, UEU, UC
+    RasNodeKind.MEMORY: (0x0C, 0x0C, 0x0C, 0x0C, 0x0C, 0x0B),
+    RasNodeKind.CACHE: (0x06, 0x06, 0x06, 0x06, 0x06, 0x07),
+    RasNodeKind.TLB: (0x08, 0x08, 0x08, 0x08, 0x09, 0x09),
+    RasNodeKind.BUS: (0x05, 0x17, 0x05, 0x12, 0x12, 0x14),
+    RasNodeKind.PCIE: (0x19, 0x19, 0x19, 0x19, 0x19, 0x19),
+}
+
+
+@pytest.mark.parametrize("kind", CODES)
+@pytest.mark.parametrize("state", ["CE", "DE", "UEO", "UER", "UEU", "UC"])
+def test_the_ras_node_supplies_the_code_of_a_real_error_of_that_state(kind, state):
+    status = shown(ras_node(kind, 0), **{state: 1})
+
+    real = next(fault for fault in FAULTS if (fault.kind, fault.state.name) == (kind, state))
+    assert (CODES[kind][ErrorState[state] - 1], 0) == (status.SERR, status.IERR)
+    assert real.serr == status.SERR
 
 
 @pytest.mark.parametrize("fields", [{}, {"UC": 1, "DE": 1}, {"UEO": 1, "UER": 1}, {"CE": 1, "DE": 1}])
@@ -201,6 +221,66 @@ def test_an_injected_error_that_is_answered_in_band_reaches_the_pe_that_owns_the
     taken = injected(host, "SErrorTaken")
     assert [(event.pe, event.target_el, event.esr) for event in taken] == [(3, 3, 0xBE000C11)]
     assert host.accounted()
+
+
+BY_HANDLING = pytest.mark.parametrize(  # level that takes the SError, and what the guest then gets
+    ("handling", "target", "to_guest"), [("firmware_first", 3, []), ("kernel_first", 2, [0xBF00_0000])]
+)
+
+
+@BY_HANDLING
+@pytest.mark.parametrize("el", [0, 1])
+def test_it_is_taken_while_the_guest_runs_that_was_put_on_the_pe(el, handling, target, to_guest):
+    host, write = set_up(CACHE_3, switches=Switches(handling=handling))
+    host.do(c.SetPe, 3, el, 0, 0, 2)
+
+    write(R.PFGCTL, control(UER=1, ER=1))
+    host.run()
+
+    taken = injected(host, "SErrorTaken")
+    assert [(event.pe, event.guest, event.from_el, event.target_el) for event in taken] == [(3, 2, el, target)]
+    virtual = injected(host, "VirtualSErrorTaken")
+    assert [(event.guest, event.from_el, event.esr) for event in virtual] == [(2, el, esr) for esr in to_guest]
+    assert host.accounted()
+
+
+def test_the_guest_stays_on_its_pe_for_the_next_error():
+    host, write = set_up(CACHE_3, switches=Switches())
+    host.do(c.SetPe, 3, 1, 0, 0, 2)
+
+    write(R.PFGCTL, control(UEO=1, ER=1, R=1))
+    host.run_until(300_000)
+    write(R.PFGCTL, 0)
+    host.run()
+
+    guests = [event.guest for event in injected(host, "SErrorTaken")]
+    assert len(guests) > 1
+    assert set(guests) == {2}
+
+
+@pytest.mark.parametrize(
+    "leaves", [(c.StopGuest, 2), (c.SetPe, 5, 0, 0, 0, 2), (c.SetPe, 3)], ids=["stopped", "moved", "host's code"]
+)
+def test_a_guest_that_left_its_pe_is_not_there_when_the_error_comes(leaves):
+    host, write = set_up(CACHE_3, switches=KERNEL_FIRST)
+    host.do(c.SetPe, 3, 0, 0, 0, 2)
+
+    host.do(*leaves)
+    write(R.PFGCTL, control(UEO=1, ER=1))
+    host.run()
+
+    assert [event.guest for event in injected(host, "SErrorTaken")] == [-1]
+
+
+def test_a_guest_that_masks_serrors_on_its_pe_gets_its_virtual_one_later():
+    host, write = set_up(CACHE_3, switches=KERNEL_FIRST)
+    host.do(c.SetPe, 3, 1, 1, 0, 2)
+
+    write(R.PFGCTL, control(UER=1, ER=1))
+    host.run()
+
+    assert [type(event).__name__ for event in host.events[-2:]] == ["SErrorTaken", "VirtualSErrorPended"]
+    assert host.guest(2).vcpu.vse
 
 
 @pytest.mark.parametrize(

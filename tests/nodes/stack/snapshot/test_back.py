@@ -128,7 +128,7 @@ def test_what_hosts_share_is_shared_again():
 
     assert machine.platform is fresh.platform
     assert machine.monitor.entries is fresh.monitor.entries
-    assert machine.monitor.built is fresh.monitor.built
+    assert machine.monitor.partition.building is fresh.monitor.partition.building
     assert machine.tasks.consumers is fresh.tasks.consumers
     assert machine.board.pes.touched is fresh.board.pes.touched
     assert machine.guests.gone is fresh.guests.gone

@@ -16,11 +16,41 @@ _MODE: Final = 0o644
 
 
 class Disk:
-    """The real one. Every method raises OSError."""
+    """The real one: what the log asks for, made of the few calls that change something. All raise OSError."""
 
     def make_folder(self, folder: Path) -> None:
-        """A new folder."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """A folder and those above it: there, with their names on the disk."""
+        missing = [each for each in folder.parents if not each.exists()]
+        for each in (*reversed(missing), folder):
+            self.make_name(each)
+            self.sync_folder(each.parent)
+
+    def cut(self, descriptor: int, size: int) -> None:
+        """Cut a file off behind ``size`` bytes, on the disk too."""
+        self.truncate(descriptor, size)
+        self.sync(descriptor)
+
+    def put(self, path: Path, content: bytes) -> None:
+        """A whole file in the place of what was there: wholly or not at all."""
+        scratch = path.with_suffix(".part")
+        descriptor = self.open(scratch)
+        try:
+            self.truncate(descriptor, 0)  # what a crash left
+            self.write(descriptor, content)
+            self.sync(descriptor)
+        finally:
+            self.close(descriptor)
+        self.rename(scratch, path)
+        self.sync_folder(path.parent)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if it is there."""
+        self.unlink(path)
+        self.sync_folder(path.parent)
+
+    def make_name(self, folder: Path) -> None:
+        """A folder, unless it is there."""
+        folder.mkdir(exist_ok=True)
 
     def open(self, path: Path) -> int:
         """A file for reading and appending, made when it is not there."""
@@ -32,33 +62,25 @@ class Disk:
         while left:
             left = left[os.write(descriptor, left) :]
 
+    def truncate(self, descriptor: int, size: int) -> None:
+        """A file ends behind ``size`` bytes."""
+        os.ftruncate(descriptor, size)
+
     def sync(self, descriptor: int) -> None:
         """What a file holds is on the disk when this returns."""
-        os.fdatasync(descriptor)
-
-    def cut(self, descriptor: int, size: int) -> None:
-        """Cut a file off behind ``size`` bytes."""
-        os.ftruncate(descriptor, size)
         os.fdatasync(descriptor)
 
     def close(self, descriptor: int) -> None:
         """Be done with a file; its lock goes with it."""
         os.close(descriptor)
 
-    def put(self, path: Path, content: bytes) -> None:
-        """A whole file, there wholly or not at all."""
-        scratch = path.with_suffix(".part")
-        with scratch.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-        self.sync_folder(path.parent)
+    def rename(self, path: Path, target: Path) -> None:
+        """Put a file in another one's place."""
+        path.replace(target)
 
-    def remove(self, path: Path) -> None:
-        """Remove a file, if it is there."""
+    def unlink(self, path: Path) -> None:
+        """A name is gone."""
         path.unlink(missing_ok=True)
-        self.sync_folder(path.parent)
 
     def sync_folder(self, folder: Path) -> None:
         """The names in a folder are on the disk when this returns."""

@@ -183,6 +183,7 @@ class FileLog:
         self._run = run_name_of(manifest)
         self._commands: dict[int, CommandAppender] = {}
         self._lock = -1
+        self._is_named = False  # the manifest's name was synchronised
 
     @classmethod
     def create(
@@ -198,7 +199,9 @@ class FileLog:
         except OSError as fault:
             raise plain(fault, folder, "create") from None
         _put(disk, folder / _MANIFEST, manifest)
-        return cls(folder, manifest, segment_size_max=segment_size_max, disk=disk)
+        log = cls(folder, manifest, segment_size_max=segment_size_max, disk=disk)
+        log._is_named = True
+        return log
 
     @classmethod
     def open(cls, folder: Path, *, disk: Disk = DISK) -> "FileLog":
@@ -244,11 +247,21 @@ class FileLog:
 
     def appending(self, content: int, partition: int) -> Segments:
         """The files of a partition, for one who appends."""
+        self._settle()
         floor = 0
         if content == COMMANDS and (summary := self.summary()) is not None:
             floor = summary.counts[COMMAND][partition]
         folder = self.folder / _FOLDERS[content]
         return Segments(folder, self._head(content, partition), self._segment_size_max, self._disk, floor=floor)
+
+    def _settle(self) -> None:
+        """Whoever made the run may have been killed before the manifest's name was on the disk."""
+        try:
+            if not self._is_named:
+                self._disk.sync_folder(self.folder)
+        except OSError as fault:
+            raise plain(fault, self.folder, "synchronise") from None
+        self._is_named = True
 
     def writer(self, partition: int) -> FileWriter:
         """The one writer of a partition's events."""
@@ -269,7 +282,7 @@ class FileLog:
         """The frames of a partition as they are written."""
         folder = self.folder / _FOLDERS[content]
         return FrameFollower(
-            lambda segment: segment_path(folder, partition, segment), self._head(content, partition)
+            lambda segment: segment_path(folder, partition, segment), self._head(content, partition), self._disk
         )
 
     def feed(self, partition: int, offset: int) -> FileFeed:
@@ -388,11 +401,13 @@ class FileLog:
         for segment, path in enumerate(self.segments(content, partition)):
             expected = self._head(content, partition)._replace(segment=segment)
             with path.open("rb") as file:
-                wrong = wrong_head(file.read(FILE_HEAD_SIZE), expected, str(path))
-                size = file.seek(0, 2)
-                if wrong and not (size <= FILE_HEAD_SIZE and self._is_last(content, partition, segment)):
+                head = file.read(FILE_HEAD_SIZE)
+                wrong = wrong_head(head, expected, str(path))
+                if wrong and self._is_last(content, partition, segment) and never_written(file, head, expected):
+                    return
+                if wrong:
                     raise CorruptLog(str(path), 0, wrong)
-                at = FILE_HEAD_SIZE
+                at, size = FILE_HEAD_SIZE, file.seek(0, 2)
                 while place := place_at(file, at, size):
                     if place.end == size and isinstance(frame_at(file, at), str):
                         break

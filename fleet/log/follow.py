@@ -1,17 +1,17 @@
 """Reading the files of a partition while they are written: the commands for a shard, the events for people.
 
-A frame that is not whole yet is one that somebody is writing: the follower waits for it. When frames stand behind
-one that fails its check, nobody will finish it, and that is corruption.
+A frame that is not whole yet is one that somebody is writing, or was when the machine stopped: the follower waits
+for it, or for the one that is written in its place. When something stands behind a frame that fails its check,
+nobody will finish it, and that is corruption; so it is where the frame must be there.
 """
 
 import asyncio
-import os
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from fleet.log.batches import values_of
+from fleet.log.disk import DISK, Disk
 from fleet.log.frames import FILE_HEAD_SIZE, FileHead, Frame, frame_at, place_at
 from fleet.log.protocol import CorruptLog
 from fleet.log.segments import never_written, plain, wrong_head
@@ -27,12 +27,15 @@ PATIENCE: Final = 50  # looks at a frame that fails its check, until it is damag
 class FrameFollower:
     """The frames of one partition, one after another, as far as they are there."""
 
-    def __init__(self, path_of: Callable[[int], Path], head: FileHead) -> None:
+    def __init__(self, path_of: Callable[[int], Path], head: FileHead, disk: Disk = DISK) -> None:
         self._path_of = path_of
         self._head = head._replace(segment=0)
+        self._disk = disk
+        self._is_named = False  # the present file's name was synchronised
         self._file: BinaryIO | None = None
         self._at = 0
         self._failed = 0  # looks at the present frame that found it broken
+        self.must_be_there = False  # what comes next was acknowledged
 
     @property
     def path(self) -> Path:
@@ -92,37 +95,50 @@ class FrameFollower:
         return True
 
     def _next_segment(self) -> bool:
-        """Go on to the next segment, where this one has been read to its end."""
+        """Go on to the next segment, where this one has been read to its end. True: there is something to read."""
         assert self._file is not None
         following = self._path_of(self._head.segment + 1)
         if not following.exists():
             return False
-        size = self._file.seek(0, 2)
-        if self._at != size:
+        if self._at != self._file.seek(0, 2):
+            if isinstance(frame_at(self._file, self._at), Frame):
+                return True  # written since the last look, and the next segment begun
             raise CorruptLog(str(self.path), self._at, "a frame is broken, and a further segment follows")
         self.close()
         self._head = self._head._replace(segment=self._head.segment + 1)
         return True
 
     def _check_patience(self, reason: str) -> None:
-        """A frame whose bytes are all there and that stays broken is not being written."""
+        """A broken frame with something behind it is not being written, nor is one that must be there."""
         assert self._file is not None
         size = self._file.seek(0, 2)
         whole = place_at(self._file, self._at, size)
-        self._failed = self._failed + 1 if whole is not None else 0
+        nobody_writes_it = whole is not None and (self.must_be_there or whole.end < size)
+        self._failed = self._failed + 1 if nobody_writes_it else 0
         if self._failed > PATIENCE:
             raise CorruptLog(str(self.path), self._at, reason)
 
     def sync(self) -> None:
-        """Whoever wrote what was read may not have said so yet: it is on the disk when this returns."""
-        if self._file is not None:
-            os.fdatasync(self._file.fileno())
+        """Whoever wrote what was read may not have said so yet: it is on the disk when this returns.
+
+        Segments before the present one are already: whoever began this one saw to that.
+        """
+        if self._file is None:
+            return
+        try:
+            self._disk.sync(self._file.fileno())
+            if not self._is_named:
+                self._disk.sync_folder(self.path.parent)
+        except OSError as fault:
+            raise plain(fault, self.path, "synchronise") from None
+        self._is_named = True
 
     def close(self) -> None:
         """Be done with the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
+            self._is_named = False
 
 
 class FileFeed:
@@ -133,12 +149,12 @@ class FileFeed:
         self._offset = offset  # of the next command
         self._end: int | None = None
         self._stopped = False
-        self._waiting: deque[bytes] = deque()
         self._started = False
 
     def finish(self, offset: int) -> None:
         """There will be none at or behind this offset."""
         self._end = offset
+        self._frames.must_be_there = self._offset < offset
 
     def stop(self) -> None:
         """No more are wanted."""

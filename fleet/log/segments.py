@@ -4,7 +4,9 @@
 
 Whoever appends has the lock of the first segment: a writer of events for as long as it lives, a writer of
 commands while it appends. It first looks at what others appended meanwhile, and cuts off a torn end that one of
-them left when it was killed; then it adds whole frames.
+them left when it was killed. What is whole it synchronises, with its name: whoever wrote it may have been
+killed before that, and what is built on it would be on the disk without it. Then it adds whole frames. So a
+segment is on the disk before the next one begins, and only the last frame of the last segment may be torn.
 """
 
 from collections.abc import Iterator
@@ -81,6 +83,8 @@ class Segments:
         self._descriptor = -1  # of the last segment
         self._segment = -1  # number of the last one that was looked at
         self._size = 0  # bytes of it that are whole
+        self._durable = 0  # bytes of it that were synchronised
+        self._is_named = False  # so was its name
         self.said = ""  # what was cut off
 
     def path(self, segment: int) -> Path:
@@ -111,9 +115,25 @@ class Segments:
             if not self.path(segment + 1).exists():
                 break
             segment += 1
+        self._settle(segment)
         if self._commands < self._floor:
             missing = f"{self._commands} commands, the run had {self._floor}"
             raise CorruptLog(str(self.path(segment)), self._size, missing)
+
+    def _settle(self, segment: int) -> None:
+        """What was found is on the disk when this returns, whoever wrote it."""
+        try:
+            if self._size > self._durable:
+                self._sync()
+                self._durable = self._size
+        except OSError as fault:
+            raise plain(fault, self.path(segment), "synchronise") from None
+
+    def _sync(self) -> None:
+        self._disk.sync(self._descriptor)
+        if not self._is_named:
+            self._disk.sync_folder(self._folder)
+            self._is_named = True
 
     def _look_at(self, segment: int) -> Iterator[Found]:
         path = self.path(segment)
@@ -168,7 +188,8 @@ class Segments:
     def _open(self, segment: int) -> None:
         self._close_last()
         self._segment = segment
-        self._size = 0
+        self._size = self._durable = 0
+        self._is_named = False
         self._descriptor = self._disk.open(self.path(segment))
 
     def _close_last(self) -> None:
@@ -180,20 +201,16 @@ class Segments:
         """Add a frame; it is on the disk when this returns. Needs the lock and a look. Raises LogError."""
         assert self._descriptor >= 0, "who appends has looked at what is there"
         try:
-            new = self._size < FILE_HEAD_SIZE
-            if not new and self._size > FILE_HEAD_SIZE and self._size + len(frame) > self._size_max:
+            if self._size > FILE_HEAD_SIZE and self._size + len(frame) > self._size_max:
                 self._open(self._segment + 1)
-                new = True
-            if new:
-                self._disk.write(self._descriptor, file_head(self._head._replace(segment=self._segment)))
-                self._size = FILE_HEAD_SIZE
+            if self._size < FILE_HEAD_SIZE:  # one write, so that no frame can be there before the head
+                frame = file_head(self._head._replace(segment=self._segment)) + frame
             self._disk.write(self._descriptor, frame)
-            self._disk.sync(self._descriptor)
-            if new:
-                self._disk.sync_folder(self._folder)
+            self._sync()
         except OSError as fault:
             raise plain(fault, self.path(max(self._segment, 0)), "write") from None
         self._size += len(frame)
+        self._durable = self._size
 
     def close(self) -> None:
         """Be done with the files."""

@@ -264,8 +264,8 @@ async def test_a_commit_is_synchronised_before_it_is_acknowledged(tmp_path, monk
         real(descriptor)
 
     real = os.fdatasync
-    monkeypatch.setattr(os, "fdatasync", synchronise)
     log = FileLog.create(tmp_path, manifest_of())
+    monkeypatch.setattr(os, "fdatasync", synchronise)
     for number in range(3):
         await log.append_commands(0, [record(number)])
         assert synchronised[number:] == [log.segments(COMMANDS, 0)[0].stat().st_size]

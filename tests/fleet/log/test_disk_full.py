@@ -64,7 +64,8 @@ def test_a_run_ends_with_one_line_and_an_exit_code_and_keeps_its_beginning(tmp_p
     ended = limited([*RUN, str(tmp_path / "run")], file_size=file_size)
 
     assert (ended.returncode, ended.stdout) == (2, "")
-    (line,) = ended.stderr.splitlines()
+    estimate, *line = ended.stderr.splitlines()
+    (line,) = line or [estimate]  # the smallest disk does not even take the manifest
     assert line.startswith(f"rasfleet: {tmp_path}")
     assert line.endswith("cannot write: File too large")
     if file_size > 2 * MANIFEST:

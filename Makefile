@@ -12,7 +12,7 @@ RUNS := runs
 .PHONY: help run test check format bench torture soak lock clean
 
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUN_READY) ## A fault storm through 200 hosts, and recorded errors through the same stack.
 	@rm -rf $(RUNS)/storm $(RUNS)/recorded
@@ -40,17 +40,37 @@ format: $(DEV_READY) ## Format everything.
 bench: $(DEV_READY) ## Measure: ratios, rates, memory. Never fails.
 	-$(BIN)/python -m tests.bench
 
+<<<<<<< HEAD
 torture: $(DEV_READY) ## Kill workers and supervisors 2,000 times; every run must come out the same.
 	$(BIN)/python -m tests.torture
 
 soak: $(DEV_READY) ## 15 minutes of storms that are faster than the disk takes them.
 	$(BIN)/python -m tests.soak
+=======
+.PHONY: kafka kafka-3 kafka-secured kafka-stop kafka-status
+kafka: | $(BIN)/python ## Start an Apache Kafka broker on 127.0.0.1:9092 (Java 17, Maven; no Docker).
+	@$(BIN)/python -m deploy.kafka start
+
+kafka-3: | $(BIN)/python ## Start three nodes on 127.0.0.1:9192 to 9194.
+	@$(BIN)/python -m deploy.kafka start .kafka/three --nodes 3 --port 9192
+
+kafka-secured: | $(BIN)/python ## Start a broker with SASL_SSL and ACLs on 127.0.0.1:9292.
+	@$(BIN)/python -m deploy.kafka start .kafka/secured --secured --port 9292
+
+kafka-stop: | $(BIN)/python ## Stop them; what they hold stays in .kafka.
+	@for made in .kafka/*/cluster.json; do \
+	  [ ! -e $$made ] || $(BIN)/python -m deploy.kafka stop $${made%/*}; done
+
+kafka-status: | $(BIN)/python ## Say where each node stands: address, pid, memory, log.
+	@for made in .kafka/*/cluster.json; do \
+	  [ ! -e $$made ] || $(BIN)/python -m deploy.kafka status $${made%/*} || true; done
+>>>>>>> c0d97c8 (Start a real Kafka broker without containers, for trying and for tests)
 
 lock: $(DEV_READY) ## Pin the dependencies anew, with hashes.
 	$(PIP) pip-tools
-	$(BIN)/pip-compile -q -U --generate-hashes --strip-extras --allow-unsafe --no-header \
+	$(BIN)/pip-compile -q -U --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-find-links \
 	  --extra build -o requirements.txt pyproject.toml
-	$(BIN)/pip-compile -q -U --generate-hashes --strip-extras --allow-unsafe --no-header \
+	$(BIN)/pip-compile -q -U --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-find-links \
 	  --extra build --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
 
 clean: ## Remove the virtual environment and the runs of make run.

@@ -14,3 +14,5 @@ settings.register_profile(
     "explore", deadline=None, print_blob=True, max_examples=500, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+pytest_plugins = ["tests.kafka.fixtures"]

@@ -1,0 +1,1 @@
+"""What stands beside the program: a broker to try it with, scenarios, recorded errors."""

@@ -40,13 +40,12 @@ format: $(DEV_READY) ## Format everything.
 bench: $(DEV_READY) ## Measure: ratios, rates, memory. Never fails.
 	-$(BIN)/python -m tests.bench
 
-<<<<<<< HEAD
 torture: $(DEV_READY) ## Kill workers and supervisors 2,000 times; every run must come out the same.
 	$(BIN)/python -m tests.torture
 
 soak: $(DEV_READY) ## 15 minutes of storms that are faster than the disk takes them.
 	$(BIN)/python -m tests.soak
-=======
+
 .PHONY: kafka kafka-3 kafka-secured kafka-stop kafka-status
 kafka: | $(BIN)/python ## Start an Apache Kafka broker on 127.0.0.1:9092 (Java 17, Maven; no Docker).
 	@$(BIN)/python -m deploy.kafka start
@@ -64,7 +63,6 @@ kafka-stop: | $(BIN)/python ## Stop them; what they hold stays in .kafka.
 kafka-status: | $(BIN)/python ## Say where each node stands: address, pid, memory, log.
 	@for made in .kafka/*/cluster.json; do \
 	  [ ! -e $$made ] || $(BIN)/python -m deploy.kafka status $${made%/*} || true; done
->>>>>>> c0d97c8 (Start a real Kafka broker without containers, for trying and for tests)
 
 lock: $(DEV_READY) ## Pin the dependencies anew, with hashes.
 	$(PIP) pip-tools

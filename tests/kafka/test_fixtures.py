@@ -33,7 +33,7 @@ async def written(topic, values, stamp=None, **client):
 
 async def held(topic, **client):
     """What partition 0 holds."""
-    consumer = AIOKafkaConsumer(**client)
+    consumer = AIOKafkaConsumer(auto_offset_reset="none", **client)
     try:
         await consumer.start()
         place = TopicPartition(topic, 0)
@@ -47,7 +47,7 @@ async def held(topic, **client):
 
 async def begins(topic, **client):
     """The first offset that partition 0 still holds."""
-    consumer = AIOKafkaConsumer(**client)
+    consumer = AIOKafkaConsumer(auto_offset_reset="none", **client)
     try:
         await consumer.start()
         (offset,) = (await consumer.beginning_offsets([TopicPartition(topic, 0)])).values()

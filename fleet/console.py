@@ -106,13 +106,15 @@ def _finished(log: FileLog, summary: Summary) -> Summary:
 
 async def _until_stopped(running: Awaitable[Came], stop: Callable[[], None]) -> Came:
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in _STOPPING}
     for number in _STOPPING:
         loop.add_signal_handler(number, stop)
     try:
         return await running
     finally:
-        for number in _STOPPING:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)  # else it is the default, which for SIGTERM ends with no word
 
 
 class Shown:

@@ -84,6 +84,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command; whatever goes wrong is one line and an exit code."""
+    if sys.stdout is None:  # else the first file that is opened, a log's perhaps, would take its place
+        click.echo("rasfleet: standard output is closed; send it to /dev/null if nobody is to read it", err=True)
+        sys.exit(USAGE)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a command wherever it is, as SIGINT does
     try:
         code = cli.main(prog_name="rasfleet", standalone_mode=False)

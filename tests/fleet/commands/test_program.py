@@ -63,6 +63,20 @@ def test_a_reader_that_has_read_enough_is_no_failure(tmp_path):
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words", ["tail {0}", "info {0} --json", "run --hosts 1 --faults 0 --out {0}-2", "--help"]
+)
+def test_a_closed_standard_output_is_said_in_a_line(tmp_path, words):
+    assert rasfleet("run", "--hosts", 1, "--faults", 0, "--out", tmp_path / "run").code == 0
+    command = f"'{sys.executable}' -m fleet {words.format(tmp_path / 'run')} >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("rasfleet: standard output is closed")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run-2").exists()
+
+
 def test_a_run_that_nobody_reads_is_whole(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)

@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from fleet import __version__
+from fleet.terminal import wants_plain
 
 DIFFERS: Final = 1
 CORRUPT: Final = 4
@@ -89,7 +90,7 @@ def main() -> None:
         sys.exit(USAGE)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a command wherever it is, as SIGINT does
     try:
-        code = cli.main(prog_name="rasfleet", standalone_mode=False)
+        code = cli.main(prog_name="rasfleet", standalone_mode=False, color=False if wants_plain() else None)
     except (click.exceptions.Abort, KeyboardInterrupt):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # it ends already: another one changes nothing

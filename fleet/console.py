@@ -16,6 +16,7 @@ from fleet.manifest import Summary
 from fleet.messages import Progress
 from fleet.run import Run
 from fleet.supervisor import Supervisor
+from fleet.terminal import is_rich
 from fleet.writer import Source
 from nodes.events import Level
 from nodes.stack.machine import NS_PER_S
@@ -188,7 +189,7 @@ class Rate:
 
 @contextmanager
 def _shown(commands: int, end_ns: int) -> Iterator[Shown]:
-    if not sys.stderr.isatty():
+    if not is_rich(sys.stderr):
         yield Shown(commands, end_ns)
         return
     from rich.console import Console

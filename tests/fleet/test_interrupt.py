@@ -81,7 +81,7 @@ def signalled(folder, number):
         stdout=subprocess.PIPE,
         stderr=theirs,
         cwd=ROOT,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "NO_COLOR": ""},
     )
     os.close(theirs)
     seen = b""

@@ -6,7 +6,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 WORKERS ?= 2
-RUNS := runs
+# Of make run alone, which empties it: rasfleet run and import write to runs/<name> themselves.
+RUNS := runs/make-run
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench torture soak lock clean

@@ -5,13 +5,16 @@ the reader of the output is gone.
 """
 
 import os
+import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
 import click
 
 from fleet import __version__
+from fleet.terminal import wants_plain
 
 DIFFERS: Final = 1
 CORRUPT: Final = 4
@@ -59,13 +62,19 @@ class Lazy(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+            _drop_output()
             raise click.exceptions.Exit(BROKEN_PIPE) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The table, without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _drop_output() -> None:
+    """Python flushes at its end what is not written yet, and would wait for a reader that is gone or asleep."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 115})
@@ -76,9 +85,16 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command; whatever goes wrong is one line and an exit code."""
+    if sys.stdout is None:  # else the first file that is opened, a log's perhaps, would take its place
+        click.echo("rasfleet: standard output is closed; send it to /dev/null if nobody is to read it", err=True)
+        sys.exit(USAGE)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a command wherever it is, as SIGINT does
     try:
-        code = cli.main(prog_name="rasfleet", standalone_mode=False)
-    except click.exceptions.Abort:
+        code = cli.main(prog_name="rasfleet", standalone_mode=False, color=False if wants_plain() else None)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it ends already: another one changes nothing
+        _drop_output()
         sys.exit(INTERRUPTED)
     except click.ClickException as fault:
         fault.show()

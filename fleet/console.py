@@ -16,6 +16,7 @@ from fleet.manifest import Summary
 from fleet.messages import Progress
 from fleet.run import Run
 from fleet.supervisor import Supervisor
+from fleet.terminal import is_rich
 from fleet.writer import Source
 from nodes.events import Level
 from nodes.stack.machine import NS_PER_S
@@ -107,13 +108,15 @@ def _finished(log: FileLog, summary: Summary) -> Summary:
 
 async def _until_stopped(running: Awaitable[Came], stop: Callable[[], None]) -> Came:
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in _STOPPING}
     for number in _STOPPING:
         loop.add_signal_handler(number, stop)
     try:
         return await running
     finally:
-        for number in _STOPPING:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)  # else it is the default, which for SIGTERM ends with no word
 
 
 class Shown:
@@ -188,7 +191,7 @@ class Rate:
 
 @contextmanager
 def _shown(commands: int, end_ns: int) -> Iterator[Shown]:
-    if not sys.stderr.isatty():
+    if not is_rich(sys.stderr):
         yield Shown(commands, end_ns)
         return
     from rich.console import Console

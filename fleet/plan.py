@@ -56,8 +56,8 @@ class Plan:
         scripted = self.script.count(self.duration_ns)
         total = self._total(options, scripted)
         if total < scripted:
-            raise ScenarioError(f"{total} faults in all, but the script alone injects {scripted}")
-        self.random = total - scripted
+            self.script.keep(total)
+        self.random = max(0, total - scripted)
         if self.random and not self.sharing:
             raise ScenarioError(f"{total} faults in all, but there is no [[faults]] table to draw them from")
         self.sources = self._sources()
@@ -86,8 +86,13 @@ class Plan:
         if options.faults is not None:
             return options.faults
         if self.scenario.faults_total is not UNSET:
+            if self.scenario.faults_total < scripted:
+                raise ScenarioError(
+                    f"faults_total = {self.scenario.faults_total}: expected at least {scripted}, "
+                    "which the script alone injects"
+                )
             return self.scenario.faults_total
-        return FAULTS_PER_HOST * self.roster.count if self.sharing else scripted
+        return max(scripted, FAULTS_PER_HOST * self.roster.count) if self.sharing else scripted
 
     def _check_selections(self) -> None:
         """Every table of faults and every step is about some host."""

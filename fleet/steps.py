@@ -30,10 +30,16 @@ class Script:
             for step, spans in zip(scenario.script, where, strict=True)
         ]
         place = np.concatenate([np.empty(0, np.int64), *(spans.at(np.arange(spans.size)) for spans in places)])
-        order = np.argsort(times, kind="stable")
+        order = np.lexsort((place, times))
         self.step = step[order]
         self.place = place[order].astype(np.int32)
         self.time_ns = times[order]
+
+    def keep(self, faults: int) -> None:
+        """Only the first faults stay, as the log has them in order, and every other step."""
+        injects = np.asarray([isinstance(step, InjectStep) for step in self.steps], dtype=bool)[self.step]
+        kept = ~injects | (np.cumsum(injects) <= faults)
+        self.step, self.place, self.time_ns = self.step[kept], self.place[kept], self.time_ns[kept]
 
     def commands(self, last_ns: int) -> int:
         """How many commands there are up to a time."""

@@ -26,7 +26,7 @@ from nodes.linux.pages import PageKind, user_address
 from nodes.linux.traps import is_sea
 from nodes.policy import SwitchChanges, Switches
 from nodes.spec.aarch64 import ABORT_CLASSES, LOWER_ABORT_CLASSES, ExceptionClass
-from nodes.spec.syndrome import exception_class
+from nodes.spec.syndrome import EsrAbort, exception_class
 from nodes.stack.platform import Platform
 
 GUESTS: Final = 4  # of the host, unless a later one is named
@@ -146,17 +146,38 @@ def check_fault(fault: str) -> None:
 def command_of(wanted: Wanted, platform: Platform, guest: int, block: bytes, *, pe: int = 0) -> Made:
     """The command that a fault stands for on a host. Raises NotTraceable."""
     check_fault(wanted.fault)
+    _check_address(wanted.address, platform)
     kind = wanted.fault.partition(":")[0]
     if kind in _RAW:
-        return _RAW[kind](guest, wanted, block, pe)
+        return _RAW[kind](guest, wanted, _Raw(platform, block, pe))
     el = wanted.el if guest != NO_GUEST else HOST_EL * wanted.el
     address = platform.task_page(guest) if wanted.address is None else wanted.address
     return c.InjectFault, (FAULT_INDEX[kind], address, guest, el, pe)
 
 
-def _esr(_: int, wanted: Wanted, __: bytes, pe: int) -> Made:
+def _check_address(address: int | None, platform: Platform) -> None:
+    memory = platform.host_map
+    if address is not None and not memory.start <= address < memory.end:
+        raise NotTraceable(
+            f"address 0x{address:x} is outside the host's memory, 0x{memory.start:x} to 0x{memory.end - 1:x}"
+        )
+
+
+def _far(esr: int, wanted: Wanted, platform: Platform, guest: int) -> int:
+    """FAR_EL2 of an abort: where who runs has the address mapped; 0 where none is given."""
+    if wanted.address is None:
+        return 0
+    if exception_class(esr) not in ABORT_CLASSES:
+        raise NotTraceable(f"{wanted.fault} concerns no address: an SError has no FAR")
+    if esr & EsrAbort.FnV.mask:
+        raise NotTraceable(f"{wanted.fault} concerns no address: its FnV says that FAR is not valid")
+    return platform.virtual_address(guest, wanted.address)
+
+
+def _esr(_: int, wanted: Wanted, raw: "_Raw") -> Made:
     esr = _syndrome(wanted.fault)
-    return c.PendSError, (esr, NO_GUEST, _host_el(esr, wanted), pe, HOST_EL)
+    far = _far(esr, wanted, raw.platform, NO_GUEST)
+    return c.PendSError, (esr, NO_GUEST, _host_el(esr, wanted), raw.pe, HOST_EL, far)
 
 
 def _host_el(esr: int, wanted: Wanted) -> int:
@@ -167,12 +188,16 @@ def _host_el(esr: int, wanted: Wanted) -> int:
     return HOST_EL * wanted.el
 
 
-def _guest_esr(guest: int, wanted: Wanted, _: bytes, pe: int) -> Made:
+def _guest_esr(guest: int, wanted: Wanted, raw: "_Raw") -> Made:
+    esr = _syndrome(wanted.fault)
+    far = _far(esr, wanted, raw.platform, guest)
     _needs_guest(guest, wanted)
-    return c.PendSError, (_syndrome(wanted.fault), guest, wanted.el, pe, HOST_EL)
+    return c.PendSError, (esr, guest, wanted.el, raw.pe, HOST_EL, far)
 
 
-def _vserror(guest: int, wanted: Wanted, _: bytes, __: int) -> Made:
+def _vserror(guest: int, wanted: Wanted, _: "_Raw") -> Made:
+    if wanted.address is not None:
+        raise NotTraceable(f"{wanted.fault} concerns no address: a virtual SError has no FAR")
     _needs_guest(guest, wanted)
     return c.SetVcpuEvents, (guest, 1, 1, _number(wanted.fault, 64), 0, 0)
 
@@ -182,11 +207,19 @@ def _needs_guest(guest: int, wanted: Wanted) -> None:
         raise NotTraceable(f"{wanted.fault} concerns a guest, and none is meant")
 
 
-def _block(guest: int, wanted: Wanted, block: bytes, _: int) -> Made:
-    return c.PresentBlock, (block, FIRST_SOURCE, guest, wanted.el)
+def _block(guest: int, wanted: Wanted, raw: "_Raw") -> Made:
+    return c.PresentBlock, (raw.block, FIRST_SOURCE, guest, wanted.el)
 
 
-_RAW: Final[Mapping[str, Callable[[int, Wanted, bytes, int], Made]]] = MappingProxyType(
+class _Raw(NamedTuple):
+    """What a raw beginning is made of beside its syndrome."""
+
+    platform: Platform
+    block: bytes
+    pe: int
+
+
+_RAW: Final[Mapping[str, Callable[[int, Wanted, _Raw], Made]]] = MappingProxyType(
     {"esr": _esr, "guest-esr": _guest_esr, "vserror": _vserror, "block": _block}
 )
 RAW_SAYS: Final[Mapping[str, str]] = MappingProxyType(

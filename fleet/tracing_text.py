@@ -1,8 +1,8 @@
 """A trace as lines: a step for each event, its registers decoded, its block as Linux prints it."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from difflib import SequenceMatcher
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fleet.decode.registers import PLAIN, addr_view, misc0_view, status_view
 from fleet.decode.syndromes import disr_view, esr_view, vdisr_view, vsesr_view
@@ -18,6 +18,9 @@ from nodes.linux.memory_failure import ActionResult, PageType, result_line
 from nodes.policy import Kernel, Switches
 from nodes.spec.err import ErrFr
 
+CYCLES_SHOWN: Final = 3  # of equal ones in a row; the others are counted in one line
+CYCLE_STEPS_MAX: Final = 40  # of a cycle that is looked for; a longer one is shown each time
+_BLOCK_TIME: Final = " tstamp: "  # of a data entry, as Linux prints it
 _NS_PER_US: Final = 1000
 _LEVEL_WIDTH: Final = 15
 _EVENT_WIDTH: Final = 21
@@ -56,6 +59,66 @@ def step_objects(traced: Traced) -> Iterator[dict[str, Any]]:
         }
 
 
+class Shown(NamedTuple):
+    """What is printed of one step; of one that stands for others no details are."""
+
+    line: str
+    details: tuple[str, ...] = ()
+
+
+def shown_steps(traced: Traced, switches: Switches) -> Iterator[Shown]:
+    """Every step, but of equal cycles in a row only the first ones and how many follow."""
+    events = traced.events
+    steps = [Shown(step_line(event), tuple(details(event, switches))) for event in events]
+    at = 0
+    for cycle in cycles([_without_time(step) for step in steps]):
+        yield from steps[at : cycle.first + CYCLES_SHOWN * cycle.size]
+        at = cycle.first + cycle.times * cycle.size
+        more = cycle.times - CYCLES_SHOWN
+        times = "time" if more == 1 else "times"
+        yield Shown(f"{_INDENT}... the same {more:,} more {times} until {_us(events[at - 1].time_ns)} us")
+    yield from steps[at:]
+
+
+def _without_time(step: Shown) -> Shown:
+    return Shown(step.line[_TIME_WIDTH:], tuple(line for line in step.details if _BLOCK_TIME not in line))
+
+
+class Cycle(NamedTuple):
+    """Equal steps that come again and again."""
+
+    first: int  # index of its first step
+    size: int  # steps of one
+    times: int
+
+
+def cycles(keys: Sequence[Hashable]) -> Iterator[Cycle]:
+    """Where more than CYCLES_SHOWN equal cycles follow on each other, in order; the shortest cycles first."""
+    numbers: dict[Hashable, int] = {}
+    row = [numbers.setdefault(key, len(numbers)) for key in keys]
+    at = 0
+    while at < len(row):
+        for size in range(1, CYCLE_STEPS_MAX + 1):
+            count = _count(row, at, size)
+            if count > CYCLES_SHOWN:
+                yield Cycle(at, size, count)
+                at += count * size
+                break
+        else:
+            at += 1
+
+
+def _count(row: list[int], at: int, size: int) -> int:
+    count = 1
+    while row[at : at + size] == row[at + count * size : at + (count + 1) * size]:
+        count += 1
+    return count
+
+
+def _us(time_ns: int) -> str:
+    return f"{time_ns / _NS_PER_US:,.3f}"
+
+
 def step_line(event: Event, *, alone: bool = True) -> str:
     """One step: level, event, fields. ``alone``: with its time, and its registers stand below; else beside it."""
     level = level_of(event)
@@ -66,7 +129,7 @@ def step_line(event: Event, *, alone: bool = True) -> str:
     ]
     if not alone:
         said += [f"{name}={hex_of(value)}" for name, value in registers_of(event).items()]
-    time = f"{event.time_ns / _NS_PER_US:>18,.3f} us " if alone else ""
+    time = f"{_us(event.time_ns):>18} us " if alone else ""
     name = "" if level is None else level.name.lower()
     return f"{time}{name:{_LEVEL_WIDTH}}{type(event).__name__:{_EVENT_WIDTH}} {' '.join(said)}".rstrip()
 

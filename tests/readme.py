@@ -18,6 +18,7 @@ _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _RECIPE = re.compile(r"^run:.*\n((?:\t.*\n)+)", re.MULTILINE)
 _MEASURED = re.compile(r"\bin [\d.]+ s\b")
 ANY = "…"
+RUNS = "runs/make-run"
 
 
 class Step(NamedTuple):
@@ -55,7 +56,7 @@ def recipe() -> list[str]:
     found = _RECIPE.search((ROOT / "Makefile").read_text())
     assert found, "the Makefile has no target run"
     lines = [line.strip() for line in found[1].splitlines()]
-    return [line.replace("$(BIN)", ".venv/bin").replace("$(RUNS)", "runs") for line in lines if line[0] != "@"]
+    return [line.replace("$(BIN)", ".venv/bin").replace("$(RUNS)", RUNS) for line in lines if line[0] != "@"]
 
 
 def printed(command: str, folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleet import __version__
+from fleet.scenario import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -75,3 +76,12 @@ def test_an_environment_without_pip_is_made_whole():
     makefile = (ROOT / "Makefile").read_text()
     assert "| $(BIN)/pip\n" in makefile
     assert "| $(BIN)/python\n" not in makefile
+
+
+@pytest.mark.parametrize("target", ["run", "clean"])
+def test_make_removes_no_run_that_a_command_wrote_by_default(target):
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    (removal,) = [line for line in done.stdout.splitlines() if line.startswith("rm -rf")]
+
+    assert "runs/make-run/storm" in removal
+    assert not {"runs", "runs/import", *(f"runs/{name}" for name in bundled())} & set(removal.split())

@@ -13,7 +13,8 @@ HELP: Final = """Put recorded errors through the stack, and compare what the mod
 
 RECORDING is text that Linux printed (dmesg, journal or syslog, also with status blocks in hex) or a binary file
 of status blocks or CPER records; - reads standard input. Every recorded host becomes a simulated one, and each
-error a command for it at the recorded time: firmware presents a status block, the kernel takes an SError.
+error a command for it at the recorded time: firmware presents a status block, the kernel takes an SError or an
+abort.
 
 Says what was read, what was not understood line by line, and for each error how lines, severity and outcome
 compare. Differences are no failure: exit code 0. What is no recording exits with 4.

@@ -44,7 +44,9 @@ class Given(TypedDict):
 @click.option("--hosts", type=click.IntRange(1, HOSTS_MAX), help="How many hosts.")
 @click.option("--guests", type=click.IntRange(0, 64), help="Guests of each host.")
 @click.option(
-    "--faults", type=click.IntRange(0, FAULTS_MAX), help="Faults in all; 100 times the hosts by default."
+    "--faults",
+    type=click.IntRange(0, FAULTS_MAX),
+    help="Faults in all, scripted ones first; 100 times the hosts by default.",
 )
 @click.option("--seed", type=click.IntRange(0, SEED_MAX), help="What chance draws from.")
 @click.option(

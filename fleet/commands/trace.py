@@ -192,11 +192,11 @@ def _show_json(traced: "Traced", _: "Switches", label: dict[str, str]) -> None:
 
 
 def _show(traced: "Traced", switches: "Switches", _: dict[str, str]) -> None:
-    from fleet.tracing_text import details, end_lines, step_line
+    from fleet.tracing_text import end_lines, shown_steps
 
-    for event in traced.events:
-        click.secho(step_line(event), bold=True)
-        for line in details(event, switches):
+    for step in shown_steps(traced, switches):
+        click.secho(step.line, bold=True)
+        for line in step.details:
             click.echo(line)
     click.echo()
     for line in end_lines(traced):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final, TextIO
 
 from fleet.decode.view import View
+from fleet.terminal import is_rich
 
 _INDENT: Final = "  "  # for each level
 _GAP: Final = "  "  # between columns
@@ -39,7 +40,7 @@ def plain(view: View) -> str:
 
 def write(view: View, out: TextIO) -> None:
     """Write the view; coloured when ``out`` is a terminal."""
-    if not out.isatty():
+    if not is_rich(out):
         out.write(plain(view) + "\n")
         return
     from rich.console import Console

@@ -24,6 +24,8 @@ CUT: Final = "cut off in the recording"
 _ALIKE: Final = "character for character"
 BLANKS: Final = "blanks were lost in the recording"
 _DIMM: Final = "DIMM location: "
+_TAKEN: Final = {ErrorKind.SERROR: "SError", ErrorKind.SEA: "abort"}
+_IN_INTERRUPT: Final = "Fatal exception in interrupt"
 _LIMITED: Final = "the model's kernel does not print it again so soon (identical within 10 s, or two in 5 s)"
 
 
@@ -84,8 +86,8 @@ def compare(error: RecordedError, modelled: Modelled) -> Comparison:
 
 
 def _printed(error: RecordedError, modelled: Modelled) -> Aspect:
-    if error.kind is ErrorKind.SERROR:
-        return Aspect(Verdict.NOT_RECORDED, "the model prints records, not SErrors")
+    if error.kind in _TAKEN:
+        return Aspect(Verdict.NOT_RECORDED, f"the model prints records, not {_TAKEN[error.kind]}s")
     if not error.lines:
         return Aspect(Verdict.NOT_RECORDED, "no kernel's lines are recorded")
     if not modelled.block:
@@ -180,8 +182,8 @@ def _why(error: RecordedError, recorded: str, text: str) -> tuple[str, bool]:
 
 
 def _severity(error: RecordedError, modelled: Modelled) -> Aspect:
-    if error.kind is ErrorKind.SERROR:
-        return Aspect(Verdict.NOT_RECORDED, "an SError has none")
+    if error.kind in _TAKEN:
+        return Aspect(Verdict.NOT_RECORDED, f"an {_TAKEN[error.kind]} has none")
     recorded = severity_name(error.severity)
     if not _told_by_kernel(error):
         read = (
@@ -236,17 +238,19 @@ def _agrees(recorded: Outcome, modelled: Outcome) -> bool:
     match recorded.kind:
         case OutcomeKind.PANIC:
             return recorded.result.rstrip("!") in modelled.result or modelled.result in recorded.result
-        case OutcomeKind.SIGNAL:
+        case OutcomeKind.SIGNAL | OutcomeKind.OOPS:
             return True
         case _:
             return (recorded.subject, recorded.result) == (modelled.subject, modelled.result)
 
 
 def _about(missed: list[Outcome], model: list[Outcome]) -> str:
-    """Why the model did something else with the same page."""
+    """Why the model did something else with the same page or abort."""
     pages = {outcome.subject for outcome in model if outcome.kind is OutcomeKind.OFFLINED}
     if any(outcome.kind is OutcomeKind.OFFLINED and outcome.subject in pages for outcome in missed):
         return " (whose page it was is not in the record: the model's memory map decides)"
+    if any(outcome.kind is OutcomeKind.PANIC and outcome.result.endswith(_IN_INTERRUPT) for outcome in missed):
+        return " (it was taken in an interrupt, which no command says)"
     return ""
 
 

@@ -17,6 +17,7 @@ class Form(Enum):
     STATUS = "older form: the error status is not put into words"
     TYPE = "older kernel: it reads the type byte as a number, current ones as a mask (UEFI 2.9A)"
     OPERATION = "older form: the operation does not say of which kind of error"
+    ABORT = "older form: an abort has a line of its own before its signal or oops"
     AER = "6.1's form: no corrected AER status is printed"
 
 

@@ -9,6 +9,7 @@ from fleet.recordings.kernel_lines import DUMP_ROWS, Tells, known_line
 from fleet.recordings.lines import Line
 from fleet.recordings.model import ErrorKind, Outcome, OutcomeKind, RecordedError, RecordedHost, TextLine
 from fleet.recordings.records import NO_SOURCE, RecordLines
+from fleet.recordings.taken import TakenErrors
 from nodes.linux.dmesg import CORRECTED
 from nodes.linux.memory_failure import ActionResult
 
@@ -16,7 +17,7 @@ _FIRMWARE_WARNS: Final = "[Firmware Warn]: "
 _SOURCE: Final = "Hardware error from APEI Generic Hardware Error Source: "
 _BEGINS: Final = ("event severity: ", CORRECTED)  # of a record without the line of its source
 _SOFT_RESULTS: Final = {"invalidated": ActionResult.RECOVERED, "failed": ActionResult.FAILED}
-_EL_SHIFT: Final = 2  # of PSTATE.M
+_TAKEN: Final = frozenset((Tells.SERROR, Tells.ABORT, Tells.ABORT_ENDS))
 BOOT_RECORD: Final = "of the boot before (BERT): firmware presents it to no running kernel"
 
 
@@ -37,7 +38,7 @@ class HostReader:
         self.outcomes: list[Outcome] = []
         self._open: dict[int | None, OpenRecord] = {}
         self._last: OpenRecord | None = None
-        self._serror: RecordedError | None = None  # whose register dump follows
+        self._taken = TakenErrors(host)
         self._dumping = False
         self._after_boot = False  # records of the boot before follow
 
@@ -125,8 +126,9 @@ class HostReader:
 
     def _told(self, tells: Tells, parts: dict[str, str], line: Line, time_ns: int | None) -> bool:
         """What a line tells goes where it belongs."""
-        if tells is Tells.SERROR:
-            self._begin_serror(parts, line, time_ns)
+        if tells in _TAKEN:
+            if not self._taken.take(tells, parts, TextLine(line.number, line.text), time_ns):
+                return False
         elif tells is Tells.EDAC:
             self.edac.append(edac_line(parts, line.number, time_ns))
         elif tells is Tells.VERSION:
@@ -134,29 +136,14 @@ class HostReader:
         elif tells is Tells.BOOT_RECORD:
             self._after_boot = True
         elif tells is not Tells.REMARK:
-            self.outcomes.append(outcome_of(tells, parts, line.number))
-        if tells is Tells.PANIC:
+            outcome = outcome_of(tells, parts, line.number)
+            if not (tells is Tells.PANIC and self._taken.panics(outcome)):
+                self.outcomes.append(outcome)
+        if tells in {Tells.PANIC, *_TAKEN}:
             self._dumping = True
-        if "pstate" in parts and self._serror is not None:
-            self._serror.el = int(parts["pstate"], 16) >> _EL_SHIFT & 3
-        if self._dumping and self._serror is not None:
-            self._serror.last = line.number
+        if self._dumping:
+            self._taken.dumped(parts, line.number)
         return True
-
-    def _begin_serror(self, parts: dict[str, str], line: Line, time_ns: int | None) -> None:
-        error = RecordedError(ErrorKind.SERROR, self.host, line.number, line.number, time_ns=time_ns)
-        error.esr = int(parts["esr"], 16)
-        error.pe = int(parts["cpu"])
-        error.lines.append(TextLine(line.number, line.text))
-        error.outcomes.append(
-            Outcome(OutcomeKind.PANIC, 0, "Asynchronous SError Interrupt", _ON_ITS_WAY, line.number)
-        )
-        self.host.errors.append(error)
-        self._serror = error
-        self._dumping = True
-
-
-_ON_ITS_WAY: Final = "panic (Linux prints this line only on its way to one)"
 
 
 def outcome_of(tells: Tells, parts: dict[str, str], number: int) -> Outcome:

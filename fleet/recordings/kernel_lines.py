@@ -4,7 +4,8 @@ One row for each form. A row that only remarks on something is understood and as
 register dump are known only behind the SError or the panic that they belong to.
 
 Sources: Linux mm/memory-failure.c and drivers/acpi/apei/ghes.c from 5.4 to 6.19, arch/arm64/kernel/traps.c
-arm64_serror_panic(), drivers/pci/pcie/aer.c, drivers/edac/edac_mc.c and ghes_edac.c, drivers/acpi/apei/bert.c;
+arm64_serror_panic(), die() and arm64_show_signal(), arch/arm64/mm/fault.c do_sea() and do_mem_abort() from 3.7 on,
+drivers/pci/pcie/aer.c, drivers/edac/edac_mc.c and ghes_edac.c, drivers/acpi/apei/bert.c;
 QEMU scripts/ghes_inject.py.
 """
 
@@ -23,6 +24,8 @@ class Tells(Enum):
     RECOVERING = auto()  # the AER driver looked at a device
     PANIC = auto()
     SERROR = auto()  # an SError was taken, and the kernel is on its way to panic
+    ABORT = auto()  # an abort was taken; the line of its signal or oops may follow
+    ABORT_ENDS = auto()  # a task is signalled, or the kernel dies, for an abort or something else
     EDAC = auto()  # a memory controller's driver tells of an error
     VERSION = auto()  # of the kernel
     BOOT_RECORD = auto()  # records of the boot before follow (BERT)
@@ -40,6 +43,9 @@ _PFN: Final = r"(?:0x)?(?P<pfn>[0-9a-f]{1,16})"
 _PLACE: Final = r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"
 _DEVICE: Final = rf"(?:\S{{1,64}} )?(?P<device>{_PLACE})"
 _RESULT: Final = r"(?P<result>Ignored|Failed|Delayed|Recovered)"
+
+_ESR: Final = r"(?:0x)?(?P<esr>[0-9a-f]{8}|[0-9a-f]{16})"
+_FAR: Final = r"0x(?P<far>[0-9a-f]{1,16})"
 
 
 def _row(tells: Tells, pattern: str) -> Row:
@@ -75,6 +81,10 @@ ROWS: Final = (
         Tells.SERROR,
         r"Bad mode in Error handler detected on CPU(?P<cpu>\d{1,5}), code (?:0x)?(?P<esr>[0-9a-f]{1,16}) -- .*",
     ),
+    _row(Tells.ABORT, rf"Synchronous External Abort: .{{1,80}} \({_ESR}\)(?: at {_FAR})?"),
+    _row(Tells.ABORT, rf"Unhandled fault: .{{1,80}} \({_ESR}\) at {_FAR}"),
+    _row(Tells.ABORT_ENDS, rf".{{1,32}}\[\d{{1,10}}\]: unhandled exception: .{{1,40}}, ESR {_ESR}, .{{1,200}}"),
+    _row(Tells.ABORT_ENDS, rf"Internal error: .{{0,80}}: {_ESR}(?: \[#\d{{1,10}}\].*)?"),
     _row(Tells.RECOVERING, rf"{_DEVICE}: (?:AER: )?aer_status: 0x(?P<status>[0-9a-f]{{1,8}}), aer_mask: .*"),
     _row(Tells.REMARK, rf"{_DEVICE}: AER: .*"),
     _row(Tells.REMARK, rf"{_DEVICE}: (?: *\[ ?\d{{1,2}}\] \S|aer_\w+[:=]).*"),
@@ -98,7 +108,7 @@ ROWS: Final = (
 DUMP_ROWS: Final = (  # of registers, behind an SError or a panic
     _row(
         Tells.VERSION,
-        r"CPU: \d{1,5} (?:UID: \d{1,10} )?PID: \d{1,10} Comm: .{1,32} "
+        r"CPU: (?P<cpu>\d{1,5}) (?:UID: \d{1,10} )?PID: \d{1,10} Comm: .{1,32} "
         r"(?:Not tainted|Tainted: [A-Z ]{1,60}?) +"
         r"(?P<major>\d{1,3})\.(?P<minor>\d{1,3})(?P<rest>\S{0,64})(?: .*)?",
     ),
@@ -106,6 +116,7 @@ DUMP_ROWS: Final = (  # of registers, behind an SError or a panic
     _row(Tells.REMARK, r"(?:Tainted|Hardware name|Workqueue|Code|Modules linked in|Call trace): ?.*"),
     _row(Tells.REMARK, r"(?:pc|lr|sp|pmr\w*|x\d{1,2}) ?: .*"),
     _row(Tells.REMARK, r" ?\S{1,200}\+0x[0-9a-f]+/0x[0-9a-f]+.*| \(\w+\)"),
+    _row(Tells.REMARK, r"---\[ end trace [0-9a-f]{16} \]---|note: .{1,32}\[\d{1,10}\] exited with .*"),
     _row(Tells.REMARK, r"SMP: .*|(?:Kernel Offset|PHYS_OFFSET|CPU features|Memory Limit): .*|Rebooting in .*"),
 )
 

@@ -16,7 +16,7 @@ _STANDS_FOR: Final = (  # up to this version, highest last
     ((6, 1), Kernel.V6_1),
     ((6, 18), Kernel.V6_12),
 )
-_OLDER: Final = frozenset((Form.LOCATION, Form.STATUS, Form.TYPE, Form.OPERATION))
+_OLDER: Final = frozenset((Form.LOCATION, Form.STATUS, Form.TYPE, Form.OPERATION, Form.ABORT))
 
 
 def choose_kernel(host: RecordedHost) -> None:

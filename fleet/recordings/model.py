@@ -15,6 +15,7 @@ class ErrorKind(StrEnum):
     BLOCK = "status block"  # what firmware presented to the kernel
     RECORD = "CPER record"  # from a store of records; presented as a status block
     SERROR = "SError"  # taken by the kernel
+    SEA = "synchronous external abort"  # likewise
     EDAC = "EDAC"  # told by a memory controller's driver alone
 
 
@@ -26,6 +27,7 @@ class OutcomeKind(StrEnum):
     SIGNAL = "task signalled"
     RECOVERING = "PCIe recovery"
     PANIC = "panic"
+    OOPS = "oops"  # what ran was killed
     BAD_ADDRESS = "address is no memory"
     LOST = "record lost"
     SWALLOWED = "syndrome swallowed"
@@ -64,6 +66,7 @@ class RecordedError:
     sequence: int = 1  # the n of its prefix
     severity: int = -1  # of the block; -1 where there is none
     esr: int = 0
+    far: int = 0  # of an abort
     pe: int = 0
     el: int = 0
     time_ns: int | None = None  # since the host's first line
@@ -96,6 +99,7 @@ class RecordedHost:
     version: str = ""  # of its kernel, where a line names it
     kernel: str = ""  # the modelled version that stands for it
     kernel_why: str = ""
+    panic_on_oops: bool = False  # as one of its panics says
     last_line: int = NO_LINE
     line_count: int = 0
     understood: int = 0

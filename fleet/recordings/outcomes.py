@@ -86,6 +86,7 @@ _TOLD: Final[Mapping[type[e.Event], Callable[[Any], Outcome]]] = {
     e.PcieRecoveryQueued: _recovering,
     e.RecordLost: _lost,
     e.KernelPanicked: lambda event: Outcome(OutcomeKind.PANIC, 0, event.reason, f"panic: {event.reason}"),
+    e.TaskKilled: lambda event: Outcome(OutcomeKind.OOPS, 0, "", f"oops: {event.reason}; what ran was killed"),
     e.SyndromeSwallowed: lambda event: Outcome(OutcomeKind.SWALLOWED, 0, "", f"ESR {event.esr:#x} swallowed"),
     e.HostReset: lambda event: Outcome(OutcomeKind.RESET, 0, event.reason, f"host reset: {event.reason}"),
 }

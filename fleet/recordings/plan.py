@@ -1,8 +1,8 @@
 """Recorded errors as the commands of a run: a host of its own for each recorded one, at the recorded times.
 
-A status block is presented by the host's firmware; an SError is taken to EL2 without EL3, because the recorded
-kernel took it. The scenario is TOML like any other and names the hosts; what was recorded stands in the log as
-commands, so a run can be looked at and verified without the recordings.
+A status block is presented by the host's firmware; an SError or an abort is taken to EL2 without EL3, because the
+recorded kernel took it. The scenario is TOML like any other and names the hosts; what was recorded stands in the
+log as commands, so a run can be looked at and verified without the recordings.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Final
 from fleet.plan import BATCH_COMMANDS, SETTLE_NS, Numbering
 from fleet.recordings import ERRORS_MAX, HOSTS_MAX
 from fleet.recordings.kernels import choose_kernel
-from fleet.recordings.model import ErrorKind, RecordedError, RecordedHost, Recording
+from fleet.recordings.model import ErrorKind, OutcomeKind, RecordedError, RecordedHost, Recording
 from fleet.scenario import epoch_ns, parse, topology_of
 from fleet.scenario_errors import ScenarioError
 from fleet.writer import CLOCK_NS, Commands
@@ -91,8 +91,9 @@ class ImportPlan:
 
 def command_of(error: RecordedError) -> tuple[type[c.Command], tuple[object, ...]]:
     """What is done to the host for an error."""
-    if error.kind is ErrorKind.SERROR:
-        return c.PendSError, (error.esr, NO_GUEST, error.el, error.pe % _pes(error.host), TAKEN_TO_EL2)
+    if error.kind in {ErrorKind.SERROR, ErrorKind.SEA}:
+        pe = error.pe % _pes(error.host)
+        return c.PendSError, (error.esr, NO_GUEST, error.el, pe, TAKEN_TO_EL2, error.far)
     return c.PresentBlock, (error.block, error.source_id)
 
 
@@ -137,6 +138,8 @@ def _set_times(host: RecordedHost) -> None:
 
 def _panics(error: RecordedError) -> bool:
     """Whether the recorded kernel was down after an error, and had to boot before the next one."""
+    if error.kind is ErrorKind.SEA:
+        return error.host.panic_on_oops or error.outcomes[0].kind is OutcomeKind.PANIC
     return error.kind is ErrorKind.SERROR or ghes_severity(error.severity) is GhesSeverity.PANIC
 
 
@@ -160,5 +163,6 @@ def _scenario(hosts: Sequence[RecordedHost], last_ns: int) -> str:
             f"pes = {_pes(host)}",
         ]
     for host in hosts:
-        lines += ["", "[[overrides]]", f'hosts = "{host.name}"', f'switches = {{ kernel = "{host.kernel}" }}']
+        switches = f'kernel = "{host.kernel}"' + (", panic_on_oops = true" if host.panic_on_oops else "")
+        lines += ["", "[[overrides]]", f'hosts = "{host.name}"', f"switches = {{ {switches} }}"]
     return "\n".join(lines) + "\n"

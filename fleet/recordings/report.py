@@ -14,9 +14,11 @@ from fleet.recordings.compare import BLANKS, Aspect, Compared, Comparison, Verdi
 from fleet.recordings.model import ErrorKind, RecordedError, RecordedHost, Recording, TextLine
 from fleet.recordings.outcomes import NOT_READ, Modelled
 from nodes.linux.dmesg import severity_name
+from nodes.linux.traps import SEA_SIGNALS
 from nodes.spec.guid import guid_text
 from nodes.spec.sections import section_name
 from nodes.spec.status_block import DataEntry, StatusBlock
+from nodes.spec.syndrome import DFSC_MASK
 
 NOT_UNDERSTOOD_MAX: Final = 200  # lines of a recording that are printed; --json has more of them
 ERRORS_MAX: Final = 200  # errors that are printed one by one; --json has them all
@@ -138,6 +140,9 @@ def title(error: RecordedError) -> str:
     """An error in a few words."""
     if error.kind is ErrorKind.SERROR:
         return f"SError on PE {error.pe}, ESR {error.esr:#x}"
+    if error.kind is ErrorKind.SEA:
+        far = f", FAR {error.far:#x}" if error.far else ""
+        return f"{SEA_SIGNALS[error.esr & DFSC_MASK].name} on PE {error.pe}, ESR {error.esr:#x}{far}"
     if not error.block:
         return f"{error.kind.value} of {_count(len(error.lines), 'line')}"
     entries = StatusBlock.decode(error.block).entries
@@ -244,7 +249,8 @@ def _error_object(error: RecordedError, modelled: Modelled, comparison: Comparis
         "title": title(error),
         "severity": severity_name(error.severity) if error.block else None,
         "source_id": error.source_id,
-        "esr": hex(error.esr) if error.kind is ErrorKind.SERROR else None,
+        "esr": hex(error.esr) if error.kind in {ErrorKind.SERROR, ErrorKind.SEA} else None,
+        "far": hex(error.far) if error.far else None,
         "block": error.block.hex(),
         "addresses": [hex(address) for address in error.addresses],
         "cut_off": error.cut,

@@ -105,6 +105,7 @@ class PendSError(Command, frozen=True, gc=False, array_like=True, tag=13):
     el: int = 0
     pe: int = 0
     target_el: int = 0  # 0: as routed; 2: taken to EL2 without EL3
+    far: int = 0  # FAR_EL2 as an abort will show it
 
 
 class SetVcpuEvents(Command, frozen=True, gc=False, array_like=True, tag=14):

@@ -14,7 +14,7 @@ from nodes.events import commands as c
 from nodes.hardware.record import RecordRegister
 from nodes.hardware.routing import EL3
 from nodes.policy import SwitchChanges
-from nodes.stack.beginnings import barrier, pend_serror, present_block
+from nodes.stack.beginnings import Syndrome, barrier, pend_serror, present_block
 from nodes.stack.machine import Machine
 from nodes.stack.platform import platform_of
 
@@ -77,7 +77,8 @@ def _write_register(machine: Machine, command: c.WriteErrorRegister) -> None:
 
 
 def _pend_serror(machine: Machine, command: c.PendSError) -> None:
-    pend_serror(machine, command.esr, command.guest, command.el, command.pe, command.target_el)
+    taken = Syndrome(command.esr, command.far)
+    pend_serror(machine, taken, command.guest, command.el, command.pe, command.target_el)
 
 
 def _set_vcpu_events(machine: Machine, command: c.SetVcpuEvents) -> None:

@@ -4,6 +4,8 @@ A block that firmware presents, a syndrome that appears, a barrier: they start a
 floors below.
 """
 
+from typing import NamedTuple
+
 from nodes.apei.source import LOST_AS, ErrorSource, Written
 from nodes.events import NO_GUEST, Level, OsNotified, RecordLost, SeaTaken, SErrorTaken, StatusBlockWritten
 from nodes.hardware.pe import NOTHING
@@ -53,11 +55,19 @@ def source_of(machine: Machine, source_id: int) -> ErrorSource:
     return source
 
 
-def pend_serror(machine: Machine, esr: int, guest: int, el: int, pe: int, target_el: int) -> None:
+class Syndrome(NamedTuple):
+    """What an exception shows."""
+
+    esr: int
+    far: int = 0  # of an abort
+
+
+def pend_serror(machine: Machine, taken: Syndrome, guest: int, el: int, pe: int, target_el: int) -> None:
     """A physical SError or abort with this syndrome: as it is routed, or straight to EL2 (``target_el`` 2).
 
     An abort that is no external one is no hardware error, and asks for nothing here.
     """
+    esr = taken.esr
     abort = exception_class(esr) in ABORT_CLASSES
     if abort and not is_sea(esr):
         return
@@ -66,7 +76,7 @@ def pend_serror(machine: Machine, esr: int, guest: int, el: int, pe: int, target
         nobody = Account.LOST_HOST_RESET if machine.down else Account.LOST_GUEST_GONE
         machine.ledger.move(1, Account.IN_FLIGHT, nobody)
     elif target_el == 2 or abort:
-        _take_to_el2(machine, esr, guest, el, pe)
+        _take_to_el2(machine, taken, guest, el, pe)
     else:
         state = machine.board.pe_of(pe)
         if state.el != EL3:
@@ -74,17 +84,18 @@ def pend_serror(machine: Machine, esr: int, guest: int, el: int, pe: int, target
         machine.board.pes.pend(pe, esr & ISS_MASK, NOTHING, 1)
 
 
-def _take_to_el2(machine: Machine, esr: int, guest: int, el: int, pe: int) -> None:
+def _take_to_el2(machine: Machine, taken: Syndrome, guest: int, el: int, pe: int) -> None:
     """Of the host's own aborts the exception class says where they come from."""
+    esr, far = taken
     abort = exception_class(esr) in ABORT_CLASSES
     if abort and guest == NO_GUEST:
         el = int(exception_class(esr) not in LOWER_ABORT_CLASSES)
     from_el = min(el, EL1) if guest != NO_GUEST or not el else EL2
     machine.guests.runs(guest, el)
     if abort:
-        machine.publish(SeaTaken, pe, from_el, EL2, esr, 0, guest)
+        machine.publish(SeaTaken, pe, from_el, EL2, esr, far, guest)
         machine.ledger.move(1, Account.IN_FLIGHT, Account.REPORTED)
-        machine.sea_at_el2(guest, from_el, esr)
+        machine.sea_at_el2(guest, from_el, esr, far)
     else:
         machine.publish(SErrorTaken, pe, from_el, EL2, esr, guest)
         machine.serror_at_el2(guest, esr, NOTHING, 1)

@@ -1,9 +1,11 @@
 """A run that is stopped takes no further commands; what it took is in the log, the rest comes when it goes on."""
 
+import contextlib
 import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -79,7 +81,7 @@ def signalled(folder, number):
         stdout=subprocess.PIPE,
         stderr=theirs,
         cwd=ROOT,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "NO_COLOR": ""},
     )
     os.close(theirs)
     seen = b""
@@ -139,6 +141,50 @@ def test_a_signal_ends_a_run_in_order_and_it_can_go_on(tmp_path, number, large):
     assert stopped["interrupted"]
     assert 0 < stopped["faults"] <= 40_000
     assert {**again, "seconds": 0, "out": ""} == {**large, "seconds": 0, "out": "", "repeat": again["repeat"]}
+
+
+def importing(*words, given=None):
+    """``rasfleet import`` in a process of its own; nobody reads more than this asks for."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "fleet", "import", *words], stdin=given, stdout=subprocess.PIPE, cwd=ROOT
+    )
+
+
+def ended(process, number):
+    """How it ends. Python may miss a signal between two reads of a pipe until the next one comes."""
+    for _ in range(6):
+        process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+            break
+    process.stdout.close()
+    return process.poll()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_an_import_while_it_reads(tmp_path, number):
+    reader, writer = os.pipe()
+    process = importing("-", "--out", str(tmp_path / "run"), given=reader)
+    os.close(reader)
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:  # until it reads: more than a pipe holds was taken then
+            os.write(writer, bytes(4096))
+    while not select.select([], [writer], [], 1)[1]:
+        assert process.poll() is None
+
+    assert ended(process, number) == 130
+    os.close(writer)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_an_import_while_it_reports(tmp_path, number):
+    recording = tmp_path / "x.log"
+    recording.write_text("[    1.000000] Internal error: synchronous external abort: 96000210 [#1] SMP\n" * 400)
+    process = importing(str(recording), "--json", "--out", str(tmp_path / "run"))
+    assert process.stdout.read(1) == b"{"
+
+    assert ended(process, number) == 130
 
 
 def test_a_kill_leaves_at_most_a_torn_end_and_nobody_behind(tmp_path, large):

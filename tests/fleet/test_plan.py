@@ -180,9 +180,41 @@ def test_scripted_faults_are_part_of_all_faults():
     assert sum(isinstance(command, c.InjectFault) for command in commands) == 50
 
 
-def test_fewer_faults_than_the_script_injects_are_refused():
-    with pytest.raises(ScenarioError, match="3 faults in all, but the script alone injects 4"):
-        plan_of(STORM, faults=3)
+@pytest.mark.parametrize("faults", range(5))
+def test_fewer_faults_than_the_script_injects_are_its_first_ones_by_time(faults):
+    scripted = injections(plan_of(STORM, faults=4))
+    fewer = plan_of(STORM, faults=faults)
+
+    assert injections(fewer) == scripted[:faults]
+    assert fewer.faults == faults
+    assert sum(map(len, merged(fewer).values())) == fewer.commands_written()
+
+
+def test_a_step_for_many_hosts_is_kept_for_its_first_ones():
+    text = PLAIN + STEP.replace("0.0", "2.0") + STEP.replace("0.0", "1.0") + 'hosts = "host-*"\n'
+    kept = injections(plan_of(text, faults=2))
+
+    assert [host for _, host, *_ in kept] == ["host-0000", "host-0001"]
+    assert {time_ns for time_ns, *_ in kept} == {SECOND}
+
+
+def test_other_steps_stay_however_few_faults_are_asked_for():
+    kinds = [type(command) for command in in_order(merged(plan_of(STORM, faults=0)))]
+    whole = [type(command) for command in in_order(WHOLE)]
+
+    assert kinds == [kind for kind in whole if kind is not c.InjectFault]
+    assert kinds
+
+
+def test_a_scenario_that_is_small_by_default_runs_its_whole_script():
+    plan = plan_of(PLAIN.replace("5", "1") + table("one", 1) + STEP * 101)
+
+    assert (plan.faults, plan.random) == (101, 0)
+
+
+def injections(plan):
+    commands = in_order(merged(plan))
+    return [(x.time_ns, x.host, x.fault, x.address) for x in commands if isinstance(x, c.InjectFault)]
 
 
 def test_another_seed_is_another_plan_and_the_same_script():

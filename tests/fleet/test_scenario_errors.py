@@ -173,7 +173,7 @@ WRONG = {  # what stands behind name = "x" -> what is said of it
     STEP + "rack = 3\nregion = 0": "script[0]: region = 0, rack = 3: expected a selection that is not empty",
     STEP + "firmware = 'b'": 'script[0].firmware = "b": expected a name of [[firmware]], and there is none',
     "faults_total = 5\n" + HOSTS: "5 faults in all, but there is no [[faults]] table to draw them from",
-    "faults_total = 0\n" + STEP: "0 faults in all, but the script alone injects 1",
+    "faults_total = 0\n" + STEP: "faults_total = 0: expected at least 1, which the script alone injects",
 }
 
 

@@ -25,13 +25,22 @@ def test_help_names_every_command():
     assert all(f"  {command} " in out for command in COMMANDS)
 
 
+HELP = """
+import sys
+before, sys.argv = set(sys.modules), ["rasfleet", "--help"]
+from fleet.__main__ import main
+try:
+    main()
+finally:
+    loaded = set(sys.modules) - before
+    further = {name for name in loaded if name.partition(".")[0] not in {*sys.stdlib_module_names, "click"}}
+    print(*sorted(further), *sorted(loaded & {"asyncio", "logging", "tomllib"}), file=sys.stderr)
+"""
+
+
 def test_help_imports_nothing_that_it_does_not_need():
-    loaded = "import fleet.__main__, sys; print(sorted(m for m in sys.modules if m.partition('.')[0] in N))"
-    names = {"numpy", "rich", "msgspec", "aiokafka", "asyncio", "nodes"}
-    done = subprocess.run(
-        [sys.executable, "-c", loaded.replace("N", repr(names))], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["fleet", "fleet.__main__", "fleet.terminal"]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +72,20 @@ def test_a_reader_that_has_read_enough_is_no_failure(tmp_path):
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words", ["tail {0}", "info {0} --json", "run --hosts 1 --faults 0 --out {0}-2", "--help"]
+)
+def test_a_closed_standard_output_is_said_in_a_line(tmp_path, words):
+    assert rasfleet("run", "--hosts", 1, "--faults", 0, "--out", tmp_path / "run").code == 0
+    command = f"'{sys.executable}' -m fleet {words.format(tmp_path / 'run')} >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("rasfleet: standard output is closed")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run-2").exists()
+
+
 def test_a_run_that_nobody_reads_is_whole(tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
@@ -75,9 +98,13 @@ def test_a_run_that_nobody_reads_is_whole(tmp_path):
     assert rasfleet("log", "verify", tmp_path / "run").code == 0
 
 
-def test_help_takes_little_processor_time():
+def help_cpu_s():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "fleet", "--help"], capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert used < HELP_CPU_S * 5, "a module that the help does not need is loaded"
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_takes_little_processor_time():
+    """The quickest of five, since other work on the machine only ever adds to it."""
+    assert min(help_cpu_s() for _ in range(5)) < HELP_CPU_S, "a module that the help does not need is loaded"

@@ -71,7 +71,7 @@ def test_a_folder_that_holds_something_is_refused(run):
     [
         (["--hosts", "0"], "0 is not in the range"),
         (["nothing"], "no such file"),
-        (["--faults", "1"], "the script alone injects"),
+        (["--faults", "-1"], "-1 is not in the range"),
         (["--seed", "-1"], "-1 is not in the range"),
         (["--host", "3"], "No such option"),
     ],

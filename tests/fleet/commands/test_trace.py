@@ -1,6 +1,7 @@
 """``trace``: the form of its output, and ends that real programs showed."""
 
 import json
+import re
 
 import pytest
 
@@ -302,7 +303,20 @@ def test_the_list_names_every_switch_and_value_that_set_takes():
         (["esr:0xzz"], "expected a number"),
         (["esr:"], "expected a number"),
         (["vserror:0x411", "--guest", "none"], "concerns a guest"),
-        (["guest-esr:0xbe000411", "--address", hex(HOST_PAGE)], "concerns a guest"),
+        (["guest-esr:0x92000010", "--address", hex(HOST_PAGE)], "concerns a guest"),
+        (["guest-esr:0xbe000411", "--address", hex(GUEST_PAGE)], "guest-esr:0xbe000411 concerns no address"),
+        (
+            ["esr:0xbe000411", "--address", hex(HOST_PAGE)],
+            "esr:0xbe000411 concerns no address: an SError has no FAR",
+        ),
+        (["esr:0x92000410", "--address", hex(HOST_PAGE)], "its FnV says that FAR is not valid"),
+        (["vserror:0x411", "--address", hex(GUEST_PAGE)], "vserror:0x411 concerns no address"),
+        (
+            ["memory-uer", "--address", "0x1234"],
+            "address 0x1234 is outside the host's memory, 0x80000000 to 0x107fffffff",
+        ),
+        (["cache-ce", "--address", "0x1080000000"], "outside the host's memory"),
+        (["esr:0x92000010", "--address", "0x7fffffff"], "outside the host's memory"),
         (["vserror:zz"], 'as in "vserror:0x411"'),
         (["esr:0x56000000"], "expected an SError (EC 0x2f)"),
         (["esr:0x411"], "expected an SError (EC 0x2f)"),
@@ -332,6 +346,30 @@ def test_an_aborts_class_says_where_the_host_was(esr, el, signals, at):
     first, *_, last = rasfleet("trace", f"esr:{esr:#x}", "--at", at, "--json").lines
     assert (first["event"], first["fields"]["from_el"]) == ("SeaTaken", el)
     assert len(last["end"]["signals"]) == signals
+
+
+@pytest.mark.parametrize(
+    ("fault", "address", "far"),
+    [
+        ("esr:0x92000010", HOST_TASK_PAGE + 0x123, "0xaaaa00000123"),
+        ("esr:0x82000010", GUEST_PAGE + 0x123, "0xfffe60000123"),  # the VMM's mapping of its guest
+        ("guest-esr:0x92000010", GUEST_PAGE + 0x123, "0xaaaa00000123"),
+    ],
+)
+def test_the_far_of_a_raw_abort_is_where_who_runs_has_the_address_mapped(fault, address, far):
+    first, *_, last = rasfleet("trace", fault, "--address", hex(address), "--json").lines
+
+    assert first["registers"]["FAR_EL2"] == far
+    assert {s["address"] for s in last["end"]["signals"]} <= {far}
+
+
+@pytest.mark.parametrize("words", [["--json"], []])
+def test_what_comes_again_and_again_is_told_three_times_and_counted(words):
+    out = rasfleet("trace", "memory-uer", "--address", hex(HOST_KERNEL_PAGE), *words).out
+    reads, folded = out.count("MemoryRead"), re.findall(r"\.\.\. the same (\d+) more times until [\d,.]+ us", out)
+
+    assert reads + sum(map(int, folded)) == 149
+    assert bool(folded) is not bool(words)
 
 
 def test_the_syndrome_of_a_virtual_serror_is_decoded():

@@ -16,6 +16,7 @@ HOSTS_MAX: Final = 1_000_000
 FAULTS_MAX: Final = 20_000_000
 SEED_MAX: Final = (1 << 63) - 1
 WORKERS_MAX: Final = 64
+TOLD_S: Final = 10.0  # what a shorter run will come to is told on a terminal alone
 DEFAULT_SCENARIO: Final = "storm"
 
 HELP: Final = """Run a scenario: a fault storm through many hosts, written to a log.
@@ -95,7 +96,8 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
     room = room_for(plan.estimate(), out, workers=workers)
     if not given["yes"]:
         check_room(room, out)
-    click.echo(f"rasfleet: {room.told()} with {workers} worker{'s'[: workers > 1]}", err=True)
+    if sys.stderr.isatty() or room.seconds >= TOLD_S:
+        click.echo(f"rasfleet: {room.told()} with {workers} worker{'s'[: workers > 1]}", err=True)
     log = FileLog.create(out, manifest)
     finish(carry_out(log, plan, workers=workers), as_json=given["as_json"])
 

@@ -94,7 +94,7 @@ def test_a_run_that_nobody_reads_is_whole(tmp_path):
         [sys.executable, "-m", "fleet", *words], stdout=writer, stderr=subprocess.PIPE, check=False
     )
     os.close(writer)
-    assert (done.returncode, done.stderr.count(b"\n")) == (141, 1)  # what it will come to
+    assert (done.returncode, done.stderr) == (141, b"")
     assert rasfleet("log", "verify", tmp_path / "run").code == 0
 
 

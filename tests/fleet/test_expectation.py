@@ -92,7 +92,10 @@ def test_a_story_that_ends_otherwise_is_told_and_ends_with_1(tmp_path):
     done = rasfleet("run", scenario, "--out", tmp_path / "run", "--json")
 
     assert done.code == 1
-    assert done.err.splitlines(keepends=True)[-1] == f"{scenario}: expect.outcomes.vmm.GuestStopped: expected 2, found 1\n"
+    assert (
+        done.err.splitlines(keepends=True)[-1]
+        == f"{scenario}: expect.outcomes.vmm.GuestStopped: expected 2, found 1\n"
+    )
     assert json.loads(done.out)["unmet"] == [{"key": "outcomes.vmm.GuestStopped", "expected": "2", "found": 1}]
 
 

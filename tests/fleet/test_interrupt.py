@@ -143,10 +143,19 @@ def test_a_signal_ends_a_run_in_order_and_it_can_go_on(tmp_path, number, large):
     assert {**again, "seconds": 0, "out": ""} == {**large, "seconds": 0, "out": "", "repeat": again["repeat"]}
 
 
+def heeds_sigint():
+    """A shell lets what it starts in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def importing(*words, given=None):
     """``rasfleet import`` in a process of its own; nobody reads more than this asks for."""
     return subprocess.Popen(
-        [sys.executable, "-m", "fleet", "import", *words], stdin=given, stdout=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-m", "fleet", "import", *words],
+        stdin=given,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        preexec_fn=heeds_sigint,  # noqa: PLW1509 (nothing here has threads)
     )
 
 
@@ -157,8 +166,11 @@ def ended(process, number):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
             break
+    code = process.poll()
+    process.kill()  # else what is left of it fails other tests too
+    process.wait()
     process.stdout.close()
-    return process.poll()
+    return code
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,7 +1,7 @@
 """The command ``rasfleet``: one table of commands, each loaded only when it is called.
 
-Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 4 corrupt data, 130 interrupted, 141
-the reader of the output is gone.
+Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 3 no broker answers, 4 corrupt data,
+130 interrupted, 141 the reader of the output is gone.
 """
 
 import os
@@ -18,6 +18,7 @@ from fleet.terminal import wants_plain
 
 DIFFERS: Final = 1
 CORRUPT: Final = 4
+UNREACHABLE: Final = 3
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141  # 128 + SIGPIPE, as shells say it; 1 would be a difference found
@@ -109,7 +110,7 @@ def main() -> None:
 
 def _explained(fault: Exception) -> tuple[int, str]:
     """The exit code of a failure, and one line about it."""
-    from fleet.log.protocol import Contradiction, CorruptLog, LogError
+    from fleet.log.protocol import Contradiction, CorruptLog, LogError, Unreachable
     from fleet.scenario_errors import ScenarioError
     from fleet.times import NoTime
     from nodes.spec.layout import Malformed
@@ -120,6 +121,8 @@ def _explained(fault: Exception) -> tuple[int, str]:
         return DIFFERS, str(fault)
     if isinstance(fault, CorruptLog | Malformed):
         return CORRUPT, str(fault)
+    if isinstance(fault, Unreachable):
+        return UNREACHABLE, str(fault)
     if isinstance(fault, LogError | ScenarioError | NoTime):
         return USAGE, str(fault)
     if isinstance(fault, OSError):

@@ -4,14 +4,16 @@ Source: the design's section 4 ("Resume = run again and skip": every recovery is
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
 from fleet.codec import UnknownEvent, decode_command, decode_event, encode
 from fleet.log.files import FileLog
-from fleet.log.protocol import Checkpoint, Entry, LogError, Record, Standing
+from fleet.log.protocol import Checkpoint, Commands, Entry, LogError, Record, Standing
 from fleet.manifest import BEHAVIOUR, SCENARIO, Manifest
+from fleet.offsets import runs_of
 from fleet.plan import plan_of, roster_of
 from fleet.present import entry_object
 from fleet.run import summary_of
@@ -63,10 +65,13 @@ class _Stored:
 
     def __init__(self, entries: Iterator[Entry]) -> None:
         self._entries = entries
+        self._runs: deque[Commands] = deque()
 
-    async def next(self) -> list[bytes]:
+    async def next(self) -> Commands:
         """Further commands; empty at the end."""
-        return [entry.value for entry in islice(self._entries, BATCH)]
+        if not self._runs:
+            self._runs.extend(runs_of(islice(self._entries, BATCH)))
+        return self._runs.popleft() if self._runs else Commands(0, [])
 
     def finish(self, offset: int) -> None:
         """They end where they end."""
@@ -74,6 +79,7 @@ class _Stored:
     def stop(self) -> None:
         """No more are wanted."""
         self._entries = iter(())
+        self._runs.clear()
 
     def close(self) -> None:
         """Be done with it."""

@@ -18,6 +18,7 @@ import msgspec
 from fleet.codec import EVENT_SIZE_MAX, TOPICS, UnknownEvent, decode_command, encode
 from fleet.digest import SEGMENT_EVENTS, Digested, PartitionDigest
 from fleet.log.protocol import Checkpoint, CommandFeed, CorruptLog, Log, LogError, Record
+from fleet.offsets import Offsets
 from fleet.standing import Skipping
 from nodes.actor import Actors, Hosts, Roster
 from nodes.events import COMMAND, HOST_EVENTS, HOST_TOPICS, OUTCOME, ClockAdvanced, Event, Level
@@ -52,11 +53,12 @@ class ShardState(msgspec.Struct, frozen=True, array_like=True):
     """Where a shard stands, without its hosts. Fields are only ever appended, with defaults."""
 
     format: int
-    offset: int  # of the next command
+    commands: int  # handled
     n: list[int]  # the next position in each topic of hosts
     digests: list[bytes]  # of whole segments, by topic, commands first
     outcomes: list[tuple[int, int]]  # place in ShardOutlet.counts, count
     hosts: bytes  # nodes.actor.Hosts
+    runs: tuple[tuple[int, int], ...] = ((0, 0),)  # fleet.offsets.Offsets, from the last whole segment on
 
 
 class ShardSummary(msgspec.Struct, frozen=True, array_like=True):
@@ -206,21 +208,24 @@ class Shard:
         self.actors = Actors(self.hosts, self.outlet, mailbox_max=MAILBOX_COMMANDS)
         self._commands = PartitionDigest()
         self._stopped = False
-        self._first = 0  # offset of the first command that this shard handles
+        self._first = 0  # commands that were handled before
+        self._offsets = Offsets()
         if standing.checkpoint is not None:
             self._resume(standing.checkpoint)
         self.outlet.checkpoint_of = self._checkpoint
-        self._feed: CommandFeed = log.feed(partition, self._first)
+        self._begin = self.offset
+        self._feed: CommandFeed = log.feed(partition, self._begin)
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         """Stand where a checkpoint says."""
         state = _decoded(checkpoint.state, f"the checkpoint of partition {self.partition}")
-        self._first = state.offset
+        self._first = state.commands
+        self._offsets = Offsets(state.runs)
         self.hosts.resume(state.hosts, checkpoint.hosts)
         for (topic, output), n in zip(self.outlet.outputs.items(), state.n, strict=True):
             output.n = n
             output.digest = self._digest(topic, state.digests[TOPICS.index(topic)], n)
-        self._commands = self._digest(COMMAND, state.digests[0], state.offset)
+        self._commands = self._digest(COMMAND, state.digests[0], state.commands)
         for at, count in state.outcomes:
             self.outlet.counts[at] = count
 
@@ -229,30 +234,38 @@ class Shard:
         digest = PartitionDigest(segments)
         missing = count - digest.count
         assert 0 <= missing < SEGMENT_EVENTS, f"{topic}: {missing} events beyond the last whole segment"
-        read = self._log.read(topic, self.partition, start=digest.count)
+        start = self._offsets.of(digest.count) if topic == COMMAND else digest.count
+        read = self._log.read(topic, self.partition, start=start)
         digest.add([entry.value for entry in islice(read, missing)])
         if digest.count != count:
-            raise CorruptLog(f"{topic}, partition {self.partition}", 0, f"ends before offset {count}")
+            raise CorruptLog(f"{topic}, partition {self.partition}", 0, f"ends before record {count}")
         return digest
 
     def _checkpoint(self) -> Checkpoint:
         state, hosts = self.hosts.checkpoint()
-        offset = self.offset
+        commands = self.commands
+        whole = self._commands.whole(commands)
         outputs = self.outlet.outputs.values()
         shard = ShardState(
             format=STATE_FORMAT,
-            offset=offset,
+            commands=commands,
             n=[output.n for output in outputs],
-            digests=[self._commands.whole(offset), *(output.digest.whole(output.n) for output in outputs)],
+            digests=[whole, *(output.digest.whole(output.n) for output in outputs)],
             outcomes=[(at, count) for at, count in enumerate(self.outlet.counts) if count],
             hosts=state,
+            runs=self._offsets.since(PartitionDigest(whole).count),
         )
         return Checkpoint(encode(shard), hosts)
 
     @property
+    def commands(self) -> int:
+        """How many were handled."""
+        return self._first + self.actors.handled
+
+    @property
     def offset(self) -> int:
         """Of the next command."""
-        return self._first + self.actors.handled
+        return self._offsets.of(self.commands)
 
     def place(self) -> Place:
         """How far it is."""
@@ -261,9 +274,9 @@ class Shard:
 
     def finish(self, offset: int) -> None:
         """No command will come at or behind this offset. LogError when such ones were handled already."""
-        if offset < self._first:
+        if offset < self._begin:
             raise LogError(
-                f"partition {self.partition}: {self._first} commands were handled, the log holds {offset} of them"
+                f"partition {self.partition}: {self._begin} commands were handled, the log holds {offset} of them"
             )
         self._feed.finish(offset)
 
@@ -288,9 +301,10 @@ class Shard:
             await self._writer.close()
 
     async def _take(self) -> None:
-        while values := await self._feed.next():
-            commands = [self._command(value) for value in values]
-            self._commands.add(values)
+        while (found := await self._feed.next()).values:
+            commands = [self._command(value) for value in found.values]
+            self._offsets.add(self._commands.count, found.offset)
+            self._commands.add(found.values)
             await self.actors.send(commands)
         await self.actors.close()
 
@@ -310,7 +324,7 @@ class Shard:
         digests = {topic: output.digest.done() for topic, output in self.outlet.outputs.items()}
         return ShardSummary(
             partition=self.partition,
-            commands=self.offset,
+            commands=self.commands,
             faults=self.hosts.faults,
             ignored=self.hosts.ignored,
             unknown=self.hosts.unknown,

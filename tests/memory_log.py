@@ -3,7 +3,7 @@
 import asyncio
 
 from fleet.codec import TOPICS
-from fleet.log.protocol import Entry, LogError, Standing
+from fleet.log.protocol import Commands, Entry, LogError, Standing
 from nodes.events import COMMAND, HOST_TOPICS
 
 
@@ -63,11 +63,12 @@ class MemoryFeed:
     async def next(self):
         while not self._stopped:
             values = [record.value for record in self._stored[self._offset :]]
-            self._offset += len(values)
+            found = Commands(self._offset, values)
+            self._offset = found.behind
             if values or (self._end is not None and self._offset >= self._end):
-                return values
+                return found
             await asyncio.sleep(0)
-        return []
+        return Commands(self._offset, [])
 
 
 class MemoryWriter:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.fleet.log.contract import LogContract, manifest_of
+from tests.fleet.log.contract import OneWriterContract, manifest_of
 from tests.memory_log import MemoryLog
 
 
-class TestMemoryLog(LogContract):
+class TestMemoryLog(OneWriterContract):
     @pytest.fixture
     def make(self):
         def made(partitions):

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from fleet.log.batches import values_of
 from fleet.log.disk import DISK, Disk
 from fleet.log.frames import FILE_HEAD_SIZE, FileHead, Frame, frame_at, place_at
-from fleet.log.protocol import CorruptLog
+from fleet.log.protocol import Commands, CorruptLog
 from fleet.log.segments import never_written, plain, wrong_head
 from nodes.events import COMMAND
 from nodes.spec.layout import Malformed
@@ -160,19 +160,18 @@ class FileFeed:
         """No more are wanted."""
         self._stopped = True
 
-    async def next(self) -> list[bytes]:
+    async def next(self) -> Commands:
         """Further commands, durable; waits for some. Empty: there will be no more. Raises LogError."""
         pause_s = POLL_S
-        while not self._stopped:
-            if self._end is not None and self._offset >= self._end:
-                return []
+        while not self._stopped and (self._end is None or self._offset < self._end):
             values = await asyncio.to_thread(self._read)
             if values:
-                self._offset += len(values)
-                return values
+                found = Commands(self._offset, values)
+                self._offset = found.behind
+                return found
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, POLL_MAX_S)
-        return []
+        return Commands(self._offset, [])
 
     def _read(self) -> list[bytes]:
         if not self._started:

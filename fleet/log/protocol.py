@@ -60,13 +60,17 @@ class LogError(Exception):
     """The log cannot do what was asked: one line that names the place and what to do."""
 
 
+class Unreachable(LogError):
+    """No broker answers."""
+
+
 class CorruptLog(LogError):
     """What is stored contradicts itself."""
 
-    def __init__(self, place: str, offset: int, reason: str) -> None:
-        super().__init__(f"{place}: at byte {offset}: {reason}")
+    def __init__(self, place: str, offset: int, reason: str, *, unit: str = "byte") -> None:
+        super().__init__(f"{place}: at {unit} {offset}: {reason}")
         self.place = place
-        self.offset = offset  # bytes from the start of the file
+        self.offset = offset  # bytes from the start of the file, or records from that of the partition
         self.reason = reason
 
 
@@ -77,21 +81,39 @@ class Contradiction(LogError):
 class EventWriter(Protocol):
     """Writes the events of one partition."""
 
-    def take_over(self) -> Standing:
+    def take_over(self) -> Standing:  # a plain call: a shard is made without a loop, too
         """Become the partition's writer. Called once, before the first commit. Raises LogError."""
 
     async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
-        """Append records to topics, all or none of them; returns when they are durable."""
+        """Append records to topics; returns when all of them are durable.
+
+        Until then each topic may hold a beginning of its records, or, where a log can, none does until all do.
+        """
 
     async def close(self) -> None:
         """Nothing more will be written."""
 
 
+class Commands(NamedTuple):
+    """Commands that stand one behind the other."""
+
+    offset: int  # of the first
+    values: list[bytes]
+
+    @property
+    def behind(self) -> int:
+        """The offset behind the last."""
+        return self.offset + len(self.values)
+
+
 class CommandFeed(Protocol):
     """The commands of one partition from an offset on, as they come."""
 
-    async def next(self) -> list[bytes]:
-        """Further commands, durable, in order; waits for some. Empty: there will be no more."""
+    async def next(self) -> Commands:
+        """Further commands, durable, in order; waits for some. Empty: there will be no more.
+
+        Between two answers offsets may be missing: on Kafka not every offset has a record.
+        """
 
     def finish(self, offset: int) -> None:
         """There will be none at or behind this offset."""

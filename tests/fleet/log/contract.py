@@ -1,7 +1,8 @@
 """What every log promises, whatever keeps it: a suite that each kind of log inherits.
 
 A subclass has a fixture ``make``: a function that makes a new log of its kind for a number of partitions, and
-returns it with a function that opens the same log once more, as another process would.
+returns it with a function that opens the same log once more, as another process would. Commands are any bytes; an
+event says its position in its partition, as those of hosts do.
 """
 
 import asyncio
@@ -10,16 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.log.protocol import Checkpoint, Entry, LogError, Written
+from fleet.codec import encode
+from fleet.log.protocol import Checkpoint, Commands, Entry, LogError, Written
 from fleet.manifest import Manifest, Options
 from nodes.events import COMMAND, CPER, HOST_TOPICS, OUTCOME, SYNDROME
 
 START_MS = 1_767_225_600_000
 PARTITIONS = 3
 MANY_LOGS = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]  # each example makes its own
-written = st.builds(
-    Written, st.integers(0, 1 << 45), st.binary(max_size=30), st.binary(max_size=200)
-)  # real times, hosts, events
+written = st.tuples(
+    st.integers(0, 1 << 45), st.binary(max_size=30), st.binary(max_size=200)
+)  # real times, hosts, what is in events
 commits = st.lists(st.dictionaries(st.sampled_from(HOST_TOPICS), st.lists(written, max_size=5)), max_size=6)
 
 
@@ -31,6 +33,31 @@ def manifest_of(partitions=PARTITIONS, **fields):
 def record(number, size=40):
     """A record that no other number has."""
     return Written(START_MS + number, b"host-%04d" % number, number.to_bytes(4, "big") * (size // 4))
+
+
+def event(n, number=None, size=40):
+    """An event at position ``n`` that no other number has."""
+    stamp, key, value = record(n if number is None else number, size)
+    return Written(stamp, key, encode((99, n, "", 0, 0, value)))
+
+
+def events(*span):
+    """Events at the positions of a range."""
+    return [event(n) for n in range(*span)]
+
+
+def numbered(commits):
+    """The same commits with the position of each event in its topic, and all of each topic."""
+    whole = {topic: [] for topic in HOST_TOPICS}
+    given = []
+    for batches in commits:
+        given.append({})
+        for topic, parts in batches.items():
+            first = len(whole[topic])
+            part = [Written(*head, encode((99, n, value))) for n, (*head, value) in enumerate(parts, first)]
+            given[-1][topic] = part
+            whole[topic] += part
+    return given, whole
 
 
 def entries(topic, partition, records, first=0):
@@ -61,19 +88,20 @@ class LogContract:
     async def test_a_commit_goes_to_all_its_topics(self, make):
         log, again = make(PARTITIONS)
         writer = log.writer(2)
-        await writer.commit({SYNDROME: [record(1), record(2)], CPER: [record(3)], OUTCOME: [record(4)]})
+        await writer.commit({SYNDROME: events(2), CPER: [event(0, 3)], OUTCOME: [event(0, 4)]})
         await writer.close()
 
-        assert read(again(), SYNDROME, 2) == entries(SYNDROME, 2, [record(1), record(2)])
-        assert read(again(), CPER, 2) == entries(CPER, 2, [record(3)])
-        assert read(again(), OUTCOME, 2) == entries(OUTCOME, 2, [record(4)])
+        assert read(again(), SYNDROME, 2) == entries(SYNDROME, 2, events(2))
+        assert read(again(), CPER, 2) == entries(CPER, 2, [event(0, 3)])
+        assert read(again(), OUTCOME, 2) == entries(OUTCOME, 2, [event(0, 4)])
 
     async def test_each_topic_of_each_partition_counts_its_own_offsets(self, make):
         log, again = make(PARTITIONS)
         for partition in range(PARTITIONS):
             writer = log.writer(partition)
             for turn in range(3):
-                await writer.commit({SYNDROME: [record(turn)] * (partition + 1), OUTCOME: [record(turn)]})
+                first, behind = turn * (partition + 1), (turn + 1) * (partition + 1)
+                await writer.commit({SYNDROME: events(first, behind), OUTCOME: [event(turn)]})
             await writer.close()
 
         for partition in range(PARTITIONS):
@@ -87,25 +115,25 @@ class LogContract:
         reader = again()
         for turn in range(4):
             assert len(read(reader, SYNDROME)) == turn
-            await writer.commit({SYNDROME: [record(turn)]})
+            await writer.commit({SYNDROME: [event(turn)]})
             await log.append_commands(0, [record(turn)])
         await writer.close()
         await log.close()
 
-        assert read(reader, SYNDROME) == entries(SYNDROME, 0, [record(n) for n in range(4)])
+        assert read(reader, SYNDROME) == entries(SYNDROME, 0, events(4))
         assert read(reader, COMMAND) == entries(COMMAND, 0, [record(n) for n in range(4)])
 
     async def test_a_reader_that_began_early_sees_a_beginning(self, make):
         log, again = make(PARTITIONS)
         writer = log.writer(0)
-        await writer.commit({SYNDROME: [record(0), record(1)]})
+        await writer.commit({SYNDROME: events(2)})
         reading = again().read(SYNDROME, 0)
         begun = [next(reading)]
-        await writer.commit({SYNDROME: [record(2)]})
+        await writer.commit({SYNDROME: [event(2)]})
         await writer.close()
 
         found = begun + list(reading)
-        assert found == entries(SYNDROME, 0, [record(n) for n in range(3)])[: len(found)]
+        assert found == entries(SYNDROME, 0, events(3))[: len(found)]
         assert len(found) >= 2
 
     async def test_a_commit_of_nothing_changes_nothing(self, make):
@@ -113,12 +141,12 @@ class LogContract:
         writer = log.writer(0)
         await writer.commit({})
         await writer.commit({SYNDROME: [], OUTCOME: []})
-        await writer.commit({SYNDROME: [record(1)], CPER: []})
+        await writer.commit({SYNDROME: [event(0)], CPER: []})
         await log.append_commands(0, [])
         await writer.close()
         await log.close()
 
-        assert read(again(), SYNDROME) == entries(SYNDROME, 0, [record(1)])
+        assert read(again(), SYNDROME) == entries(SYNDROME, 0, [event(0)])
         assert read(again(), CPER) == read(again(), COMMAND) == []
 
     async def test_a_log_that_nothing_was_written_to_is_empty(self, make):
@@ -131,15 +159,18 @@ class LogContract:
     async def test_keys_and_values_may_be_any_bytes(self, make):
         log, again = make(PARTITIONS)
         odd = [Written(0, b"", b""), Written(START_MS, b"\x00\xff", bytes(range(256))), record(1, 64 * 1024)]
+        large = [Written(START_MS, b"\x00\xff", event(0).value), event(1, size=63 * 1024)]
         writer = log.writer(0)
-        await writer.commit({CPER: odd})
+        await log.append_commands(0, odd)
+        await writer.commit({CPER: large})
         await writer.close()
 
-        assert read(again(), CPER) == entries(CPER, 0, odd)
+        assert read(again(), COMMAND) == entries(COMMAND, 0, odd)
+        assert read(again(), CPER) == entries(CPER, 0, large)
 
     async def test_times_may_go_back(self, make):
         log, again = make(PARTITIONS)
-        records = [record(1000), record(10), record(500)]
+        records = [event(n, number) for n, number in enumerate((1000, 10, 500))]
         writer = log.writer(0)
         await writer.commit({OUTCOME: records})
         await writer.close()
@@ -148,7 +179,7 @@ class LogContract:
 
     async def test_a_commit_of_many_records_is_one_commit(self, make):
         log, again = make(PARTITIONS)
-        records = [record(n, 100) for n in range(6000)]
+        records = [event(n, size=100) for n in range(6000)]
         writer = log.writer(0)
         await writer.commit({SYNDROME: records})
         await writer.close()
@@ -159,26 +190,14 @@ class LogContract:
         log, again = make(PARTITIONS)
         writers = [log.writer(partition) for partition in range(PARTITIONS)]
         for turn in range(5):
-            await asyncio.gather(*(writer.commit({SYNDROME: [record(turn)]}) for writer in writers))
+            await asyncio.gather(*(writer.commit({SYNDROME: [event(turn)]}) for writer in writers))
             await asyncio.gather(*(log.append_commands(p, [record(turn)]) for p in range(PARTITIONS)))
         await asyncio.gather(log.close(), *(writer.close() for writer in writers))
 
         for partition in range(PARTITIONS):
-            everything = [record(n) for n in range(5)]
-            assert read(again(), SYNDROME, partition) == entries(SYNDROME, partition, everything)
-            assert read(again(), COMMAND, partition) == entries(COMMAND, partition, everything)
-
-    async def test_a_second_writer_of_a_partition_is_refused(self, make):
-        log, again = make(PARTITIONS)
-        writer = log.writer(0)
-        await writer.commit({SYNDROME: [record(1)]})
-
-        with pytest.raises(LogError):
-            await again().writer(0).commit({SYNDROME: [record(2)]})
-
-        await writer.commit({SYNDROME: [record(3)]})
-        await writer.close()
-        assert read(again(), SYNDROME) == entries(SYNDROME, 0, [record(1), record(3)])
+            commands = [record(n) for n in range(5)]
+            assert read(again(), SYNDROME, partition) == entries(SYNDROME, partition, events(5))
+            assert read(again(), COMMAND, partition) == entries(COMMAND, partition, commands)
 
     async def test_commands_of_several_writers_stand_in_the_order_in_which_they_came(self, make):
         log, again = make(PARTITIONS)
@@ -207,7 +226,7 @@ class LogContract:
         log, again = make(PARTITIONS)
         writer = log.writer(0)
         for turn in range(3):
-            await writer.commit({SYNDROME: [record(2 * turn), record(2 * turn + 1)], CPER: [record(turn)]})
+            await writer.commit({SYNDROME: events(2 * turn, 2 * turn + 2), CPER: [event(turn)]})
         await writer.close()
 
         for start in range(8):
@@ -224,8 +243,9 @@ class LogContract:
         second = await waiting
         feed.finish(6)
 
-        assert (first, second) == ([record(n).value for n in (2, 3, 4)], [record(5).value])
-        assert await feed.next() == []
+        assert first == Commands(2, [record(n).value for n in (2, 3, 4)])
+        assert second == Commands(5, [record(5).value])
+        assert (await feed.next()).values == []
         feed.close()
         await log.close()
 
@@ -236,47 +256,47 @@ class LogContract:
         await asyncio.sleep(0)
         feed.stop()
 
-        assert await waiting == []
+        assert (await waiting).values == []
         feed.close()
         await log.close()
 
     async def test_who_takes_a_partition_over_finds_the_last_checkpoint_and_what_stands_behind_it(self, make):
         log, again = make(PARTITIONS)
         writer = log.writer(0)
-        await writer.commit({SYNDROME: [record(0)]}, Checkpoint(b"first", {"h": b"1"}))
+        await writer.commit({SYNDROME: [event(0)]}, Checkpoint(b"first", {"h": b"1"}))
         await writer.commit(
-            {SYNDROME: [record(1)], OUTCOME: [record(2)]}, Checkpoint(b"last", {"h": b"2", "i": b""})
+            {SYNDROME: [event(1)], OUTCOME: [event(0)]}, Checkpoint(b"last", {"h": b"2", "i": b""})
         )
-        await writer.commit({SYNDROME: [record(3), record(4)]})
-        await writer.commit({CPER: [record(5)]})
+        await writer.commit({SYNDROME: events(2, 4)})
+        await writer.commit({CPER: [event(0, 5)]})
         await writer.close()
         heir = again().writer(0)
         standing = heir.take_over()
         behind = {topic: [entry.value for entry in entries] for topic, entries in standing.behind.items()}
-        await heir.commit({SYNDROME: [record(6)]})
+        await heir.commit({SYNDROME: [event(4)]})
         await heir.close()
 
         assert standing.checkpoint == Checkpoint(b"last", {"h": b"2", "i": b""})
-        assert behind == {SYNDROME: [record(3).value, record(4).value], CPER: [record(5).value], OUTCOME: []}
+        assert behind == {SYNDROME: [event(2).value, event(3).value], CPER: [event(0, 5).value], OUTCOME: []}
         assert [entry.offset for entry in read(again(), SYNDROME)] == list(range(5))
 
     async def test_who_takes_over_without_a_checkpoint_finds_everything(self, make):
         log, again = make(PARTITIONS)
         writer = log.writer(0)
-        await writer.commit({SYNDROME: [record(0)]})
+        await writer.commit({SYNDROME: [event(0)]})
         await writer.close()
         heir = again().writer(0)
         standing = heir.take_over()
 
         assert standing.checkpoint is None
-        assert [entry.value for entry in standing.behind[SYNDROME]] == [record(0).value]
+        assert [entry.value for entry in standing.behind[SYNDROME]] == [event(0).value]
         await heir.close()
 
     async def test_a_commit_that_is_cancelled_is_there_wholly_or_not_at_all(self, make):
         log, again = make(PARTITIONS)
         writer = log.writer(0)
         committing = asyncio.ensure_future(
-            writer.commit({SYNDROME: [record(1, 64 * 1024)] * 50, CPER: [record(2)]})
+            writer.commit({SYNDROME: [event(n, size=60 * 1024) for n in range(50)], CPER: [event(0)]})
         )
         await asyncio.sleep(0)
         committing.cancel()
@@ -290,15 +310,31 @@ class LogContract:
     @given(commits=commits)
     def test_any_commits_are_read_as_they_were_made(self, make, commits):
         log, again = make(1)
+        given, whole = numbered(commits)
 
         async def write():
             writer = log.writer(0)
-            for batches in commits:
+            for batches in given:
                 await writer.commit(batches)
             await writer.close()
 
         asyncio.run(write())
 
         for topic in HOST_TOPICS:
-            records = [record for batches in commits for record in batches.get(topic, [])]
-            assert read(again(), topic) == entries(topic, 0, records)
+            assert read(again(), topic) == entries(topic, 0, whole[topic])
+
+
+class OneWriterContract(LogContract):
+    """A log that keeps a second writer of a partition away by itself."""
+
+    async def test_a_second_writer_of_a_partition_is_refused(self, make):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        await writer.commit({SYNDROME: [event(0)]})
+
+        with pytest.raises(LogError):
+            await again().writer(0).commit({SYNDROME: [event(1)]})
+
+        await writer.commit({SYNDROME: [event(1)]})
+        await writer.close()
+        assert read(again(), SYNDROME) == entries(SYNDROME, 0, events(2))

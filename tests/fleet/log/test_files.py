@@ -14,12 +14,12 @@ from fleet.log.frames import COMMANDS, EVENTS, Frame
 from fleet.log.protocol import CorruptLog, LogError
 from fleet.manifest import Summary
 from nodes.events import COMMAND, OUTCOME, SYNDROME
-from tests.fleet.log.contract import LogContract, entries, manifest_of, read, record
+from tests.fleet.log.contract import OneWriterContract, entries, manifest_of, read, record
 
 SUMMARY = Summary("ab" * 32, 1, 2, {SYNDROME: 3}, {"el3": {"HostReset": 4}}, {"injected": 1}, {COMMAND: [2, 0, 0]})
 
 
-class TestFileLog(LogContract):
+class TestFileLog(OneWriterContract):
     @pytest.fixture
     def make(self, tmp_path):
         numbers = itertools.count()

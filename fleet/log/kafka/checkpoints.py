@@ -1,0 +1,130 @@
+"""Checkpoints in a compacted topic: a chain of chunks, and at last a head that says where they are.
+
+    key "7/0/2"  the third chunk of partition 7's checkpoint in slot 0
+    key "7/0"    its head: what it covers, the offsets of its chunks, its size and checksum
+
+Two slots in turn: while one is written the other stays whole, compacted or not. A chain without a head was cut
+off, and one whose chunks are not what its head says is passed over; then the one before counts.
+
+Source: the design's section 4, "Resume"; Apache Kafka, log compaction.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Final
+
+import msgspec
+from aiokafka.record.util import calc_crc32c
+
+from fleet.log.kafka.reader import Reader
+from fleet.log.kafka.stream import Stream
+from fleet.log.protocol import Checkpoint, Entry
+
+CHUNK_BYTES: Final = 512 * 1024
+FORMAT: Final = 1
+WINDOW: Final = 32  # records looked at together when reading backwards: of chunks, 16 MiB
+HEADS_MAX: Final = 4  # that are tried; behind so many broken ones a partition begins at its first command
+STAMP_MS: Final = 0  # of a checkpoint's records: it has no time of its own
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """What a checkpoint covers, and where it is. Fields are only ever appended, with defaults."""
+
+    format: int
+    number: int  # of the partition's checkpoints, from 1
+    slot: int
+    offsets: dict[str, int]  # by topic of events: in Kafka, from which on what it does not cover stands
+    positions: dict[str, int]  # and the position of the first of these
+    chunks: list[int]  # their offsets
+    size: int  # bytes of all chunks
+    crc: int  # CRC32C of all chunks
+
+
+class Checkpoints:
+    """The checkpoints of one partition."""
+
+    def __init__(self, partition: int, stream: Stream, reader: Callable[[int], Reader]) -> None:
+        self._partition = partition
+        self._stream = stream
+        self._reader = reader
+        self._number = 0  # of the last whole one
+
+    async def put(self, checkpoint: Checkpoint, offsets: dict[str, int], positions: dict[str, int]) -> None:
+        """Write a checkpoint; durable, and the last one, when this returns. Raises LogError."""
+        stored = msgspec.msgpack.encode(checkpoint)
+        number = self._number + 1
+        slot = number % 2
+        chunks = []
+        for index, at in enumerate(range(0, len(stored), CHUNK_BYTES)):
+            chunk = stored[at : at + CHUNK_BYTES]
+            behind = await self._stream.append([(STAMP_MS, self._key(slot, index), chunk)])
+            chunks.append(behind - 1)
+        head = Head(FORMAT, number, slot, offsets, positions, chunks, len(stored), calc_crc32c(stored))
+        await self._stream.append([(STAMP_MS, self._key(slot), msgspec.msgpack.encode(head))])
+        self._number = number
+
+    def _key(self, slot: int, chunk: int = -1) -> bytes:
+        return f"{self._partition}/{slot}{f'/{chunk}' if chunk >= 0 else ''}".encode()
+
+    async def last(self) -> tuple[Head | None, Checkpoint | None, str]:
+        """The last one that is whole, and what is wrong with those behind it. Raises LogError."""
+        wrong: list[str] = []
+        windows = backwards(self._reader(0))
+        try:
+            async for entry in _heads(windows):
+                found = await self._assembled(entry)
+                if not isinstance(found, str):
+                    self._number = found[0].number
+                    return *found, "; ".join(wrong)
+                wrong.append(f"{entry.topic}, partition {entry.partition}, offset {entry.offset}: {found}")
+                if len(wrong) == HEADS_MAX:
+                    break
+        finally:
+            await windows.aclose()
+        return None, None, "; ".join(wrong)
+
+    async def _assembled(self, entry: Entry) -> tuple[Head, Checkpoint] | str:
+        """A checkpoint by its head, or what is wrong with it."""
+        try:
+            head = msgspec.msgpack.decode(entry.value, type=Head)
+            if head.format != FORMAT:
+                return f"the head of a checkpoint has format {head.format}, this program reads {FORMAT}"
+            stored = await self._chunks(head, entry.offset)
+            if len(stored) != head.size or calc_crc32c(stored) != head.crc:
+                return f"a checkpoint of {head.size} bytes that is not whole; the one before it counts"
+            return head, msgspec.msgpack.decode(stored, type=Checkpoint)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            return f"no checkpoint: {fault}"
+
+    async def _chunks(self, head: Head, end: int) -> bytes:
+        if not head.chunks or not 0 <= head.chunks[0] < end:
+            return b""
+        reader = self._reader(head.chunks[0])
+        wanted = set(head.chunks)
+        parts = []
+        try:
+            while part := await reader.upto(min(end, head.chunks[-1] + 1)):
+                parts += [found.value for found in part if found.offset in wanted]
+        finally:
+            await reader.close()
+        return b"".join(parts)
+
+
+async def _heads(windows: AsyncIterator[list[Entry]]) -> AsyncIterator[Entry]:
+    async for window in windows:
+        for entry in window:
+            if entry.key.count(b"/") == 1:
+                yield entry
+
+
+async def backwards(reader: Reader, *, window: int = WINDOW) -> AsyncGenerator[list[Entry], None]:
+    """The records of a partition, the last one first; read in windows, and no more of them than are wanted."""
+    try:
+        end = await reader.end()
+        while end > 0:
+            reader.go(max(0, end - window))
+            start = reader.position
+            yield (await reader.all_to(end))[::-1]
+            end = start
+            window *= 2
+    finally:
+        await reader.close()

@@ -1,0 +1,131 @@
+"""How the brokers are reached, and how a client is let go of.
+
+Sources: aiokafka 0.14's client, producer and consumer; issues 647 and 773 (stop), 1101 (a sender that stays).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+
+from fleet.log.protocol import LogError, Unreachable
+
+CONNECT_S: Final = 8.0  # until brokers that do not answer are called unreachable
+REQUEST_MS: Final = 10_000  # a broker that does not answer for so long is asked again
+PART_S: Final = 5.0  # that a client gets to close; then it is dropped
+COMPRESSIONS: Final = {"none": "", "lz4": "cramjam", "zstd": "cramjam"}  # name -> module that it needs
+TROUBLE: Final = (KafkaError, OSError, TimeoutError)  # what brokers and the way to them may answer
+
+logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # what people are to know is said by us
+
+
+@dataclass(frozen=True)
+class Brokers:
+    """Which brokers, and how they are talked to."""
+
+    servers: str  # host:port, separated by commas
+    compression: str = "none"  # of record batches
+    security: Mapping[str, object] = field(default_factory=dict, repr=False)  # what every client is given besides
+
+    def __post_init__(self) -> None:
+        module = COMPRESSIONS.get(self.compression)
+        if module is None:
+            raise LogError(f"compression {self.compression}: one of {', '.join(COMPRESSIONS)}")
+        if module and find_spec(module) is None:
+            raise LogError(f"compression {self.compression} needs {module}: pip install 'aiokafka[lz4,zstd]'")
+
+    def client(self) -> dict[str, Any]:
+        """What a client of any kind is given."""
+        return {
+            "bootstrap_servers": self.servers.split(","),
+            "client_id": "rasfleet",
+            "request_timeout_ms": REQUEST_MS,
+            "metadata_max_age_ms": 60_000,
+            **self.security,
+        }
+
+
+class Outage:
+    """Says once that brokers are waited for, and once that one answers again, whoever asks."""
+
+    def __init__(self, servers: str, say: Callable[[str], None]) -> None:
+        self._servers = servers
+        self._say = say
+        self._lasts = False
+
+    def lasts(self, reason: str) -> None:
+        """Nobody has answered for a while."""
+        if not self._lasts:
+            self._lasts = True
+            self._say(f"{self._servers}: no broker answers ({reason}); waiting for one")
+
+    def is_over(self) -> None:
+        """A broker answers."""
+        if self._lasts:
+            self._lasts = False
+            self._say(f"{self._servers}: a broker answers again")
+
+
+def is_slow() -> bool:
+    """Whether aiokafka came without its C extensions: it is 18 to 28 times slower then."""
+    return DefaultRecordBatch is _DefaultRecordBatchPy
+
+
+async def reached(brokers: Brokers) -> AIOKafkaAdminClient:
+    """A connection for looking after topics. Raises Unreachable."""
+    admin = AIOKafkaAdminClient(**brokers.client())
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await admin.start()
+    except TROUBLE as fault:
+        await parted(admin.close())
+        raise Unreachable(f"{brokers.servers}: no broker answers ({said(fault)})") from None
+    return admin
+
+
+def said(fault: BaseException) -> str:
+    """An error of a broker in a few words, with its number where it has one."""
+    number = getattr(fault, "errno", None)
+    name = type(fault).__name__
+    return f"{name} {number}" if isinstance(number, int) and number >= 0 else name
+
+
+async def parted(closing: Coroutine[Any, Any, object]) -> None:
+    """Let a client close, for a while. What comes of it ends here, a cancellation of its own included."""
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.wait({task}, timeout=PART_S)
+    finally:
+        task.cancel()
+        task.add_done_callback(_heard)
+
+
+def _heard(task: asyncio.Future[object]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+async def let_go(consumer: AIOKafkaConsumer) -> None:
+    """Be done with a consumer. With its broker gone, stopping ends early and leaves the client's task behind."""
+    await parted(consumer.stop())
+    await parted(consumer._client.close())  # noqa: SLF001 (there is no other way)
+
+
+async def discard(producer: AIOKafkaProducer) -> None:
+    """Be done with a producer, so that nothing of it is sent any more: its own stop would wait for the broker."""
+    producer._closed = True  # noqa: SLF001
+    sender = producer._sender.sender_task  # noqa: SLF001
+    if sender is not None:
+        sender.cancel()
+        await asyncio.wait({sender}, timeout=PART_S / 5)  # it waits for the request that is under way
+    await parted(producer.client.close())
+    if sender is not None:
+        await asyncio.wait({sender}, timeout=PART_S)
+        sender.add_done_callback(_heard)

@@ -1,0 +1,54 @@
+"""The commands of one partition as they come, and what could not be read of them.
+
+A stretch that is corrupt is passed over, since the run has to go on; where it was and why is written to the topic
+of dead letters. Whoever handles the commands again passes over the same stretch.
+
+Source: the design's section 4 (topics); the names of a dead letter's fields are those of ``conventions``.
+"""
+
+from collections import deque
+from typing import Final
+
+from fleet.log.kafka.loop import Loop
+from fleet.log.kafka.reader import Reader
+from fleet.log.protocol import Commands
+from fleet.offsets import runs_of
+
+POLL_S: Final = 0.2  # of one look: so long may it take until a stop or an end is noticed
+
+
+class KafkaFeed:
+    """Gives runs of commands without a hole (fleet.log.protocol.CommandFeed)."""
+
+    def __init__(self, loop: Loop, reader: Reader) -> None:
+        self._loop = loop
+        self._reader = reader
+        self._runs: deque[Commands] = deque()  # read, and not handed out
+        self._end: int | None = None
+        self._stopped = False
+        self._behind = reader.position  # offset behind what was handed out
+
+    def finish(self, offset: int) -> None:
+        """There will be none at or behind this offset."""
+        self._end = offset
+
+    def stop(self) -> None:
+        """No more are wanted."""
+        self._stopped = True
+
+    async def next(self) -> Commands:
+        """Further commands, durable; waits for some. Raises LogError."""
+        while not self._stopped:
+            if self._runs:
+                given = self._runs.popleft()
+                self._behind = given.behind
+                return given
+            if self._end is not None and self._reader.position >= self._end:
+                break
+            self._runs.extend(runs_of(await self._loop.wait(self._reader.next(POLL_S))))
+        return Commands(self._behind, [])
+
+    def close(self) -> None:
+        """Be done with it."""
+        self._stopped = True
+        self._loop.post(self._reader.close())

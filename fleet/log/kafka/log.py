@@ -1,0 +1,288 @@
+"""The log of one run on Kafka (fleet.log.protocol.Log).
+
+Everything that talks to brokers lives in one loop in a thread of its own. Each writer has a producer for itself,
+so that trouble with one partition stays with it; those who append commands share one.
+
+Source: the design's section 4.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from fleet.codec import TOPICS
+from fleet.log.kafka.checkpoints import backwards
+from fleet.log.kafka.connection import Brokers, Outage, is_slow, parted, reached
+from fleet.log.kafka.feed import KafkaFeed
+from fleet.log.kafka.loop import Loop
+from fleet.log.kafka.manifests import Runs
+from fleet.log.kafka.positions import Sieve
+from fleet.log.kafka.producer import Producer
+from fleet.log.kafka.reader import PATIENCE_S, Passed, Reader
+from fleet.log.kafka.stream import Stream, by_bytes
+from fleet.log.kafka.topics import CHECKPOINT, DEAD_COMMANDS, RUNS, Place, Topics, checked_name
+from fleet.log.kafka.writer import KafkaWriter
+from fleet.log.protocol import Entry, Record
+from fleet.manifest import Manifest, Summary
+from nodes.events import COMMAND
+
+OF_A_RUN: Final = (*TOPICS, DEAD_COMMANDS, CHECKPOINT)
+Told = TypeVar("Told")
+_SLOW: Final = (
+    "aiokafka has no C extensions here and is about 20 times slower: install a wheel of it, or a C compiler"
+)
+
+
+def _quiet(_: str) -> None:
+    """Nobody listens."""
+
+
+class KafkaLog:
+    """The log of one run. ``say``: gets a line when brokers are waited for, and what else people should know."""
+
+    def __init__(
+        self, brokers: Brokers, run: str, manifest: Manifest, loop: Loop, say: Callable[[str], None]
+    ) -> None:
+        self.run = run
+        self.manifest = manifest
+        self.loop = loop
+        self._brokers = brokers
+        self._say = say
+        self._outage = Outage(brokers.servers, say)
+        self._commands = Producer(brokers, self._outage)
+        self._closed = False
+        self._streams: dict[tuple[str, int], Stream] = {}
+        self._writers: list[KafkaWriter] = []
+        self._readers: set[Reader] = set()
+
+    @classmethod
+    def create(
+        cls, brokers: Brokers, run: str, manifest: Manifest, *, say: Callable[[str], None] = _quiet
+    ) -> "KafkaLog":
+        """A new run: its manifest first, then its topics. Raises LogError, Unreachable within 10 s."""
+        return _opened(cls, brokers, checked_name(run), manifest, say)
+
+    @classmethod
+    def open(cls, brokers: Brokers, run: str, *, say: Callable[[str], None] = _quiet) -> "KafkaLog":
+        """A run that is there. Topics that were not made yet are. Raises LogError, Unreachable within 10 s."""
+        return _opened(cls, brokers, checked_name(run), None, say)
+
+    def reader(
+        self,
+        topic: str,
+        partition: int,
+        position: int,
+        *,
+        patience_s: float | None = PATIENCE_S,
+        passed: Passed | None = None,
+    ) -> Reader:
+        """Reads a partition from an offset in Kafka on."""
+        place = Place(self.run, topic, partition)
+        return Reader(self._brokers, place, position, patience_s=patience_s, passed=passed)
+
+    def parts(self, topic: str, partition: int, start: int, end: int | None = None) -> Iterator[list[Entry]]:
+        """What stands between two offsets in Kafka; without an end, up to where the partition ends now."""
+        if end is not None and start >= end:
+            return
+        reader = self.reader(topic, partition, start, passed=_passed if topic == COMMAND else None)
+        self._readers.add(reader)
+        try:
+            upto = self.loop.call(reader.end()) if end is None else end
+            while part := self.loop.call(reader.upto(upto)):
+                yield part
+        finally:
+            self._readers.discard(reader)
+            self.loop.post(reader.close())
+
+    def read(self, topic: str, partition: int, *, start: int = 0) -> Iterator[Entry]:
+        """The records of a partition from an offset on; events are at their positions, each once.
+
+        An event never stands in front of the offset in Kafka that is its position. Raises CorruptLog, but for
+        commands: of them what is corrupt is passed over, as it is when they are handled.
+        """
+        if topic == COMMAND:
+            for part in self.parts(topic, partition, start):
+                yield from part
+            return
+        sieve = Sieve(start)
+        for part in self.parts(topic, partition, start):
+            yield from sieve.sift(part)
+
+    async def end_of(self, topic: str, partition: int) -> int:
+        """The offset in Kafka behind what stands in a partition now. In the loop of the log."""
+        reader = self.reader(topic, partition, 0)
+        try:
+            return await reader.end()
+        finally:
+            await reader.close()
+
+    def commands_backwards(self, partition: int) -> Iterator[Entry]:
+        """The commands that a partition holds, the last one first."""
+        windows = backwards(self.reader(COMMAND, partition, 0, passed=_passed))
+        try:
+            while (window := self.loop.call(_next(windows))) is not None:
+                yield from window
+        finally:
+            self.loop.post(_closed(windows))
+
+    async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
+        """Append commands to a partition; returns the offset behind them when they are durable."""
+        return await self.loop.wait(self._stream(COMMAND, partition).append(commands))
+
+    def _stream(self, topic: str, partition: int) -> Stream:
+        stream = self._streams.get((topic, partition))
+        if stream is None:
+            stream = self._streams[topic, partition] = Stream(
+                self._commands,
+                lambda position: self.reader(topic, partition, position),
+                Place(self.run, topic, partition),
+                same=by_bytes,
+            )
+        return stream
+
+    def feed(self, partition: int, offset: int) -> KafkaFeed:
+        """The commands of a partition from an offset on. What is corrupt goes to the dead letters."""
+
+        async def passed(first: int, behind: int, reason: str) -> None:
+            letter = {
+                "reason": reason,
+                "topic": COMMAND,
+                "partition": partition,
+                "offset": first,
+                "behind": behind,
+            }
+            headers = [(f"dlq_{name}", str(value).encode()) for name, value in letter.items()]
+            await self._stream(DEAD_COMMANDS, 0).append([(0, b"", b"")], headers)
+            self._say(
+                f"{COMMAND}, partition {partition}: offsets {first} to {behind - 1} are corrupt, passed over"
+            )
+
+        reader = self.reader(COMMAND, partition, offset, patience_s=None, passed=passed)
+        self._readers.add(reader)
+        return KafkaFeed(self.loop, reader)
+
+    def writer(self, partition: int) -> KafkaWriter:
+        """The writer of a partition's events."""
+        writer = KafkaWriter(self, partition, Producer(self._brokers, self._outage))
+        self._writers.append(writer)
+        return writer
+
+    def summary(self) -> Summary | None:
+        """What the run came to; None while it runs, and after it was cut off."""
+        return self._told("summary", Summary)
+
+    def finish(self, summary: Summary) -> None:
+        """Say how the run ended."""
+        self._tell("summary", summary)
+
+    def unfinish(self) -> None:
+        """The run goes on."""
+        self._tell("summary", None)
+
+    def end(self) -> list[int] | None:
+        """By partition, the offsets behind which no command of the scenario comes; None: that is not said yet."""
+        return self._told("end", list[int])
+
+    def say_end(self, offsets: Sequence[int]) -> None:
+        """Say where the scenario's commands end."""
+        self._tell("end", list(offsets))
+
+    def shard(self, partition: int, kind: type[Told]) -> Told | None:
+        """What a shard came to; None while it is at work."""
+        return self._told(f"shard/{partition}", kind)
+
+    def say_shard(self, partition: int, summary: object) -> None:
+        """Say what a shard came to; None: it goes on."""
+        self._tell(f"shard/{partition}", summary)
+
+    def _told(self, what: str, kind: type[Told]) -> Told | None:
+        return self._of_runs(lambda runs: runs.get(f"{self.run}/{what}", kind))
+
+    def _tell(self, what: str, value: object) -> None:
+        self._of_runs(lambda runs: runs.put(f"{self.run}/{what}", value))
+
+    def _of_runs(self, ask: Callable[[Runs], Coroutine[Any, Any, Told]]) -> Told:
+        """Ask the topic of all runs. It may be asked of a log that was closed, too."""
+        try:
+            return self.loop.call(_asked(self._brokers, self._say, ask))
+        finally:
+            if self._closed:
+                self.loop.stop()
+
+    async def close(self) -> None:
+        """Be done with everything: writers, feeds, connections."""
+        self._closed = True
+        await self.loop.wait(self._close())
+        await asyncio.to_thread(self.loop.stop)
+
+    async def _close(self) -> None:
+        writers, self._writers = self._writers, []
+        for writer in writers:
+            await writer.release()
+        readers, self._readers = self._readers, set()
+        for reader in readers:
+            await reader.close()
+        await self._commands.close()
+        self._streams.clear()
+
+
+async def _asked(
+    brokers: Brokers, say: Callable[[str], None], ask: Callable[[Runs], Coroutine[Any, Any, Told]]
+) -> Told:
+    """What the topic of all runs answers."""
+
+    def reader(position: int) -> Reader:
+        return Reader(brokers, place, position)
+
+    place = Place("", RUNS, 0)
+    producer = Producer(brokers, Outage(brokers.servers, say))
+    try:
+        return await ask(Runs(Stream(producer, reader, place, same=by_bytes), reader))
+    finally:
+        await producer.close()
+
+
+def _opened(
+    kind: type[KafkaLog], brokers: Brokers, run: str, manifest: Manifest | None, say: Callable[[str], None]
+) -> KafkaLog:
+    loop = Loop()
+    try:
+        return kind(brokers, run, loop.call(_prepared(brokers, run, manifest, say)), loop, say)
+    except BaseException:
+        loop.stop()
+        raise
+
+
+async def _prepared(brokers: Brokers, run: str, new: Manifest | None, say: Callable[[str], None]) -> Manifest:
+    """See to it that the run and its topics are there. Raises LogError."""
+    if is_slow():
+        say(_SLOW)
+    admin = await reached(brokers)
+    topics = Topics(admin)
+    try:
+        await topics.ensure("", (RUNS,), 1)
+        if new is not None:
+            await topics.refuse(run)
+        manifest = await _asked(brokers, say, lambda runs: _described(runs, run, new))
+        await topics.ensure(run, OF_A_RUN, manifest.partitions)
+    finally:
+        await parted(admin.close())
+    return manifest
+
+
+async def _described(runs: Runs, run: str, new: Manifest | None) -> Manifest:
+    if new is not None:
+        await runs.begin(run, new)
+    return await runs.manifest(run)
+
+
+async def _next(windows: AsyncGenerator[list[Entry], None]) -> list[Entry] | None:
+    return await anext(windows, None)
+
+
+async def _closed(windows: AsyncGenerator[list[Entry], None]) -> None:
+    await windows.aclose()
+
+
+async def _passed(first: int, behind: int, reason: str) -> None:
+    """Whoever handles the commands writes the dead letter."""

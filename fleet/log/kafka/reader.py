@@ -1,0 +1,237 @@
+"""One partition of one topic, read from an offset on, whatever happens to the brokers.
+
+The offset behind what was handed out is kept here, and after any exception reading goes on there: what a consumer
+had in hand when it failed is read again. A consumer that stops without a word is noticed, since records stand
+behind it, and made anew. A batch that fails its checksum is read up to, tried again, and then passed over one
+offset at a time, or it ends the reading: as whoever reads decides.
+
+Sources: aiokafka issues 1037, 1154 (silent stop), its fetcher (a corrupt batch is met again for ever, and hides
+the records in front of it from ``getmany``).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import (
+    BrokerResponseError,
+    CorruptRecordException,
+    KafkaConnectionError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+
+from fleet.log.kafka.connection import TROUBLE, Brokers, let_go, said
+from fleet.log.kafka.topics import Place
+from fleet.log.protocol import CorruptLog, Entry, LogError, Unreachable
+
+POLL_MS_MAX: Final = 1000  # of one look for records
+START_S: Final = 8.0  # for a consumer to begin
+ANSWER_S: Final = 10.0  # for anything else that is asked of a broker
+STALL_S: Final = 30.0  # records stand there and none comes: the consumer is made anew
+PAUSE_S: Final = 0.5  # after trouble
+TRIES_MAX: Final = 3  # at one offset, until what stands there is called corrupt
+RECORDS_MAX: Final = 4096  # handed out at once
+FETCH_BYTES: Final = 1 << 20  # at once; what compressed batches become is bounded by their own size on our topics
+PATIENCE_S: Final = 300.0  # without an answer, until one who reads to an end gives up
+
+Passed = Callable[[int, int, str], Awaitable[None]]  # first offset, offset behind the last, reason
+
+
+class Reader:
+    """Reads on from ``position``. ``patience_s``: without an answer; None: for ever. Lives in one loop."""
+
+    def __init__(
+        self,
+        brokers: Brokers,
+        place: Place,
+        position: int,
+        *,
+        patience_s: float | None = PATIENCE_S,
+        passed: Passed | None = None,
+        stall_s: float = STALL_S,
+    ) -> None:
+        self._brokers = brokers
+        self._said = str(place)
+        self._topic = place.topic
+        self._place = TopicPartition(place.name, place.partition)
+        self._patience_s = patience_s
+        self._passed = passed
+        self._stall_s = stall_s
+        self._consumer: AIOKafkaConsumer | None = None
+        self._tries = 0  # that found the present offset corrupt
+        self._corrupt_from = -1  # first offset of the stretch that is being passed over
+        self._reason = ""
+        self._heard_s = 0.0  # the loop's time of the last answer
+        self._came_s = 0.0  # and of the last record
+        self.position = position  # offset behind what was handed out
+        self.made = 0  # consumers
+
+    async def end(self) -> int:
+        """The offset behind the last record that stands there now. Raises LogError."""
+        while True:
+            try:
+                consumer = await self._ready()
+                async with asyncio.timeout(ANSWER_S):
+                    ends: dict[TopicPartition, int] = await consumer.end_offsets([self._place])
+            except TROUBLE as fault:
+                await self._trouble(fault)
+            else:
+                self._heard_s = _now()
+                return ends[self._place]
+
+    def go(self, position: int) -> None:
+        """Read on from another offset."""
+        self.position = position
+        if self._consumer is not None:
+            self._consumer.seek(self._place, position)
+
+    async def next(self, wait_s: float) -> list[Entry]:
+        """Further records; none when none came for so long, or when there was trouble. Raises LogError."""
+        try:
+            consumer = await self._ready()
+            found = await self._polled(consumer, wait_s)
+        except CorruptRecordException:
+            await self._let_go()
+            return await self._step()
+        except TROUBLE as fault:
+            await self._trouble(fault)
+            return []
+        return await self._handed_out(found)
+
+    async def upto(self, end: int) -> list[Entry]:
+        """Further records in front of an offset; none: that was all. Raises LogError."""
+        while self.position < end:
+            found = [entry for entry in await self.next(1.0) if entry.offset < end]
+            if found:
+                return found
+        return []
+
+    async def all_to(self, end: int) -> list[Entry]:
+        """All records in front of an offset."""
+        found: list[Entry] = []
+        while part := await self.upto(end):
+            found += part
+        return found
+
+    async def _polled(self, consumer: AIOKafkaConsumer, wait_s: float) -> list[Any]:
+        wait_ms = min(int(wait_s * 1000), POLL_MS_MAX)
+        async with asyncio.timeout(wait_s + ANSWER_S):
+            found = await consumer.getmany(self._place, timeout_ms=wait_ms, max_records=RECORDS_MAX)
+            records: list[Any] = found.get(self._place, [])
+            if records:
+                self._heard_s = self._came_s = _now()
+            else:
+                self.position = max(self.position, await consumer.position(self._place))  # a hole in the offsets
+                await self._look_for_silence(consumer)
+        return records
+
+    async def _look_for_silence(self, consumer: AIOKafkaConsumer) -> None:
+        """Raises when records stand there and none has come for too long."""
+        if _now() - self._came_s < self._stall_s:
+            return
+        ends = await consumer.end_offsets([self._place])
+        self._heard_s = self._came_s = _now()
+        if ends[self._place] > self.position:
+            raise KafkaConnectionError("records stand there and none comes")
+
+    async def _handed_out(self, found: list[Any]) -> list[Entry]:
+        if not found:
+            return []
+        self._tries = 0
+        await self._tell_passed(found[0].offset)
+        self.position = found[-1].offset + 1
+        return [
+            Entry(self._topic, self._place.partition, of.offset, of.timestamp, of.key or b"", of.value or b"")
+            for of in found
+        ]
+
+    async def _step(self) -> list[Entry]:
+        """Behind a batch that is corrupt ``getmany`` gives nothing: read up to it, then pass over it."""
+        found: list[Any] = []
+        try:
+            consumer = await self._ready()
+            async with asyncio.timeout(ANSWER_S):
+                while len(found) < RECORDS_MAX:
+                    found.append(await consumer.getone(self._place))
+        except CorruptRecordException as fault:
+            await self._let_go()
+            if not found:
+                await self._corrupt(str(fault))
+        except TROUBLE as fault:
+            await self._trouble(fault)
+        return await self._handed_out(found)
+
+    async def _corrupt(self, reason: str) -> None:
+        """What stands at the present offset is broken."""
+        self._tries += 1
+        if self._tries < TRIES_MAX and self._corrupt_from < 0:
+            return
+        if self._passed is None:
+            raise CorruptLog(self._said, self.position, reason, unit="offset")
+        if self._corrupt_from < 0:
+            self._corrupt_from = self.position
+        self._reason = reason
+        self.position += 1
+        if self.position >= await self.end():
+            await self._tell_passed(self.position)
+
+    async def _tell_passed(self, behind: int) -> None:
+        if self._corrupt_from >= 0 and self._passed is not None:
+            await self._passed(self._corrupt_from, behind, self._reason)
+        self._corrupt_from = -1
+
+    async def _ready(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                **self._brokers.client(),
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                isolation_level="read_uncommitted",  # our topics hold no transactions, and nobody's may hide them
+                check_crcs=True,
+                fetch_max_bytes=FETCH_BYTES,
+                max_partition_fetch_bytes=FETCH_BYTES,
+                fetch_max_wait_ms=POLL_MS_MAX // 2,
+            )
+            try:
+                async with asyncio.timeout(START_S):
+                    await consumer.start()
+            except BaseException:
+                await let_go(consumer)
+                raise
+            consumer.assign([self._place])
+            consumer.seek(self._place, self.position)
+            self._consumer = consumer
+            self._came_s = _now()
+            self._heard_s = self._heard_s or _now()
+            self.made += 1
+        return self._consumer
+
+    async def _let_go(self) -> None:
+        """The next consumer begins at the position: what this one had in hand is read again."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await let_go(consumer)
+
+    async def _trouble(self, fault: Exception) -> None:
+        await self._let_go()
+        if isinstance(fault, OffsetOutOfRangeError | NoOffsetForPartitionError):
+            raise CorruptLog(
+                self._said, self.position, "not there, the broker lost or removed records", unit="offset"
+            )
+        if isinstance(fault, BrokerResponseError) and not fault.retriable:
+            raise LogError(f"{self._said}: cannot be read ({said(fault)})")
+        self._heard_s = self._heard_s or _now()
+        if self._patience_s is not None and _now() - self._heard_s > self._patience_s:
+            raise Unreachable(f"{self._brokers.servers}: no broker answers ({said(fault)})")
+        await asyncio.sleep(PAUSE_S)
+
+    async def close(self) -> None:
+        """Be done with it."""
+        await self._let_go()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

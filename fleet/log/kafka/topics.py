@@ -1,0 +1,144 @@
+"""The topics of a run: their names, their settings, and how they are made.
+
+Virtual time is not the broker's: a broker would delete at once what is stamped long ago, refuse what is stamped
+ahead, and begin a segment wherever a stamp jumps by a week. So nothing here depends on a record's time.
+
+Sources: the design's section 4 (topics, retention); Apache Kafka 4.1, topic configuration.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import for_code
+
+from fleet.codec import TOPICS
+from fleet.log.kafka.connection import TROUBLE, said
+from fleet.log.protocol import LogError
+from nodes.events import COMMAND
+
+RUNS: Final = "ras.runs"  # the one topic that all runs share
+CHECKPOINT: Final = "ras.checkpoint.v1"
+DEAD_COMMANDS: Final = f"{COMMAND}.dlq"
+RUN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+REPLICAS_MAX: Final = 3
+APPEAR_S: Final = 10.0  # until every broker knows of a topic that was made
+_EXISTS: Final = 36  # org.apache.kafka.common.protocol.Errors
+_LONGEST: Final = str(2**63 - 1)
+_EVERY: Final = {
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "segment.ms": _LONGEST,
+    "message.timestamp.type": "CreateTime",
+    "message.timestamp.before.max.ms": _LONGEST,
+    "message.timestamp.after.max.ms": _LONGEST,
+    "max.message.bytes": str(1 << 20),  # of a record batch; ours are at most half of it
+    "compression.type": "producer",
+}
+_KEPT: Final = {"cleanup.policy": "delete"}
+_COMPACTED: Final = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2"}
+SETTINGS: Final = dict.fromkeys((*TOPICS, DEAD_COMMANDS), _EVERY | _KEPT) | dict.fromkeys(
+    (CHECKPOINT, RUNS), _EVERY | _COMPACTED
+)
+
+
+def checked_name(run: str) -> str:
+    """A run's name; dots are for topics. Raises LogError."""
+    if not RUN_NAME.fullmatch(run):
+        raise LogError(f"run name {run!r}: small letters, digits and '-', at most 100, no '-' at its beginning")
+    return run
+
+
+def topic_of(run: str, topic: str) -> str:
+    """The name of a run's topic on the broker."""
+    return topic if topic == RUNS else f"{run}.{topic}"
+
+
+def partitions_of(topic: str, partitions: int) -> int:
+    """How many partitions a topic has in a run with so many."""
+    return 1 if topic in (RUNS, DEAD_COMMANDS) else partitions
+
+
+def copies(brokers: int) -> tuple[int, int]:
+    """Replicas of a topic, and how many must have a record: as many as still are there when one is not."""
+    replicas = min(REPLICAS_MAX, brokers)
+    return replicas, max(1, replicas - 1)
+
+
+class Place(NamedTuple):
+    """A partition of a run's topic."""
+
+    run: str
+    topic: str
+    partition: int
+
+    @property
+    def name(self) -> str:
+        """Of the topic, on the broker."""
+        return topic_of(self.run, self.topic)
+
+    def __str__(self) -> str:
+        return f"{self.name}, partition {self.partition}"
+
+
+class Topics:
+    """Looks after topics."""
+
+    def __init__(self, admin: AIOKafkaAdminClient) -> None:
+        self._admin = admin
+
+    async def ensure(self, run: str, topics: Sequence[str], partitions: int) -> None:
+        """Every topic is there, with its partitions; those that are missing are made. Raises LogError."""
+        expected = {topic_of(run, topic): partitions_of(topic, partitions) for topic in topics}
+        try:
+            there = set(await self._admin.list_topics())
+            missing = [topic for topic in topics if topic_of(run, topic) not in there]
+            if missing:
+                await self._create(run, missing, partitions)
+            found = await self._appeared(expected)
+        except TROUBLE as fault:
+            raise LogError(f"topics {', '.join(expected)}: cannot be made or looked at ({said(fault)})") from None
+        for name, count in expected.items():
+            if found[name] != count:
+                raise LogError(f"topic {name}: {found[name]} partitions, the run's manifest says {count}")
+
+    async def refuse(self, run: str) -> None:
+        """A run never shares topics with another. Raises LogError where some have its name."""
+        there = [name for name in await self._admin.list_topics() if name.startswith(f"{run}.")]
+        if there:
+            raise LogError(f"run {run}: topic {min(there)} is there already; choose another name, or remove it")
+
+    async def _create(self, run: str, topics: Sequence[str], partitions: int) -> None:
+        replicas, least = copies(await self._brokers())
+        wanted = [
+            NewTopic(
+                topic_of(run, topic),
+                partitions_of(topic, partitions),
+                replicas,
+                topic_configs=SETTINGS[topic] | {"min.insync.replicas": str(least)},
+            )
+            for topic in topics
+        ]
+        answer = await self._admin.create_topics(wanted)
+        for name, code, *_ in answer.topic_errors:
+            if code not in (0, _EXISTS):
+                raise LogError(f"topic {name}: cannot be made ({for_code(code).__name__} {code})")
+
+    async def _appeared(self, expected: Mapping[str, int]) -> dict[str, int]:
+        async with asyncio.timeout(APPEAR_S):
+            while (found := await self._counts(list(expected))).keys() != expected.keys():  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(APPEAR_S / 100)
+        return found
+
+    async def _counts(self, names: list[str]) -> dict[str, int]:
+        described = await self._admin.describe_topics(names)
+        return {
+            topic["topic"]: len(topic["partitions"])
+            for topic in described
+            if not topic["error_code"] and all(part["leader"] >= 0 for part in topic["partitions"])
+        }
+
+    async def _brokers(self) -> int:
+        return len((await self._admin.describe_cluster())["brokers"])

@@ -1,0 +1,127 @@
+"""The events of one partition on Kafka: three topics, and the topic of checkpoints, which have no common commit.
+
+A commit is acknowledged when all its topics are, and until then each of them may hold a beginning of it. So
+whoever takes over finds, behind the last checkpoint, topics that end at different places: each is compared and
+skipped by itself. The checkpoint is written once its events are acknowledged.
+
+Nobody is kept from writing here: that one shard has a partition is its group's affair. One that was taken for
+dead can only write what stands there already, and readers take every position once.
+
+Source: the design's section 4, "Resume" and "Event".
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fleet.log.kafka.checkpoints import Checkpoints
+from fleet.log.kafka.positions import Sieve, by_position, position_of
+from fleet.log.kafka.producer import Producer
+from fleet.log.kafka.reader import Reader
+from fleet.log.kafka.stream import Same, Stream, by_bytes
+from fleet.log.kafka.topics import CHECKPOINT, Place
+from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Record, Standing
+from nodes.events import HOST_TOPICS
+
+if TYPE_CHECKING:
+    from fleet.log.kafka.log import KafkaLog
+
+
+class KafkaWriter:
+    """Writes the events of one partition (fleet.log.protocol.EventWriter). After a failure it writes no more."""
+
+    def __init__(self, log: "KafkaLog", partition: int, producer: Producer) -> None:
+        self._log = log
+        self._partition = partition
+        self._producer = producer
+        self._streams = {topic: self._stream(topic, by_position) for topic in HOST_TOPICS}
+        self._sieves = {topic: Sieve(0) for topic in HOST_TOPICS}  # the next position of each
+        self._checkpoints = Checkpoints(partition, self._stream(CHECKPOINT, by_bytes), self._at(CHECKPOINT))
+        self._taken_over = False
+        self._failed = False
+        self._closed = False
+
+    def _stream(self, topic: str, same: Same) -> Stream:
+        return Stream(self._producer, self._at(topic), self._place(topic), same=same)
+
+    def _place(self, topic: str) -> Place:
+        return Place(self._log.run, topic, self._partition)
+
+    def _at(self, topic: str) -> Callable[[int], Reader]:
+        return lambda position: self._log.reader(topic, self._partition, position)
+
+    @property
+    def others(self) -> int:
+        """Records that somebody else wrote between ours: of one who was taken for dead, or took us for it."""
+        return sum(stream.others for stream in self._streams.values())
+
+    def take_over(self) -> Standing:
+        """Find the last checkpoint, and what stands behind it. Raises LogError."""
+        assert not self._taken_over, "a partition is taken over once"
+        return self._log.loop.call(self._take_over())
+
+    async def _take_over(self) -> Standing:
+        head, checkpoint, wrong = await self._checkpoints.last()
+        ends = await asyncio.gather(*(self._log.end_of(topic, self._partition) for topic in HOST_TOPICS))
+        behind = {}
+        for (topic, stream), end in zip(self._streams.items(), ends, strict=True):
+            stream.behind = end
+            start, position = (0, 0) if head is None else (head.offsets[topic], head.positions[topic])
+            if start > end:
+                reason = f"the last checkpoint goes up to offset {start}, the broker lost records"
+                raise CorruptLog(str(self._place(topic)), end, reason, unit="offset")
+            self._sieves[topic] = Sieve(position)
+            behind[topic] = self._entries(topic, start, end)
+        self._taken_over = True
+        return Standing(checkpoint, behind, wrong)
+
+    def _entries(self, topic: str, start: int, end: int) -> Iterator[Entry]:
+        """What stands behind the checkpoint. When it has been read, the next position is known."""
+        sieve = self._sieves[topic]
+        for part in self._log.parts(topic, self._partition, start, end):
+            yield from sieve.sift(part)
+
+    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
+        """Append records to topics; returns when all of them are durable. Raises LogError."""
+        if self._failed:
+            raise LogError(f"partition {self._partition}: writing failed before, so nothing more is written")
+        if not any(batches.values()) and checkpoint is None and self._taken_over:
+            return
+        self._failed = True  # unless what follows comes to its end
+        if not self._taken_over:
+            await asyncio.to_thread(self._pass_over)
+        await self._log.loop.wait(self._commit(batches, checkpoint))
+        self._failed = False
+
+    async def _commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None) -> None:
+        appending = [self._append(topic, records) for topic, records in batches.items() if records]
+        for came in await asyncio.gather(*appending, return_exceptions=True):
+            if came is not None:
+                raise came
+        if checkpoint is not None:
+            offsets = {topic: stream.behind for topic, stream in self._streams.items()}
+            positions = {topic: sieve.next for topic, sieve in self._sieves.items()}
+            await self._checkpoints.put(checkpoint, offsets, positions)
+
+    async def _append(self, topic: str, records: Sequence[Record]) -> None:
+        sieve = self._sieves[topic]
+        assert position_of(records[0][2]) == sieve.next, "events follow those that stand there"
+        assert position_of(records[-1][2]) == sieve.next + len(records) - 1, "and one another"
+        await self._streams[topic].append(records)
+        sieve.next += len(records)
+
+    def _pass_over(self) -> None:
+        """Take over without comparing what stands there."""
+        for entries in self.take_over().behind.values():
+            for _ in entries:
+                pass
+
+    async def close(self) -> None:
+        """Nothing more will be written."""
+        if not self._closed:
+            await self._log.loop.wait(self.release())
+
+    async def release(self) -> None:
+        """The same, in the loop of the log."""
+        self._closed = True
+        await self._producer.close()

@@ -1,0 +1,120 @@
+"""Brokers that do not answer: at the start it is said soon, later they are waited for."""
+
+import asyncio
+import socket
+import time
+
+import pytest
+
+from fleet.__main__ import UNREACHABLE, _explained
+from fleet.log.kafka.connection import CONNECT_S, Brokers, parted
+from fleet.log.kafka.log import KafkaLog
+from fleet.log.protocol import Unreachable
+from nodes.events import COMMAND, SYNDROME
+from tests.fleet.log.contract import entries, events, manifest_of, read, record
+
+
+@pytest.fixture
+def nobody():
+    """A port where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+def silent():
+    """A port where somebody listens who never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_brokers_that_refuse_are_unreachable_at_once(nobody):
+    with pytest.raises(Unreachable, match=rf"{nobody}: no broker answers") as refused:
+        KafkaLog.open(Brokers(nobody), "run")
+
+    code, said = _explained(refused.value)
+    assert code == UNREACHABLE == 3
+    assert "\n" not in said
+
+
+def test_brokers_that_say_nothing_are_unreachable_within_ten_seconds(silent, capfd):
+    began_s = time.monotonic()
+    with pytest.raises(Unreachable, match="no broker answers"):
+        KafkaLog.create(Brokers(silent), "run", manifest_of())
+
+    assert time.monotonic() - began_s < CONNECT_S + 2
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_a_client_that_is_cancelled_while_it_closes_does_not_cancel_us():
+    async def closing():
+        raise asyncio.CancelledError
+
+    await parted(closing())
+
+
+async def test_one_who_is_cancelled_while_a_client_closes_is_cancelled():
+    parting = asyncio.ensure_future(parted(asyncio.sleep(60)))
+    await asyncio.sleep(0)
+    parting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await parting
+
+
+async def test_brokers_that_go_and_come_back_are_waited_for(broker, opened):
+    told = []
+    log = opened(KafkaLog.create(Brokers(broker.bootstrap), "run", manifest_of(), say=told.append))
+    writer, feed = log.writer(0), log.feed(0, 0)
+    await writer.commit({SYNDROME: events(5)})
+    await log.append_commands(0, [record(0)])
+    first = await feed.next()
+    broker.kill(1)
+    waiting = asyncio.gather(
+        writer.commit({SYNDROME: events(5, 5000)}), log.append_commands(0, [record(1)]), feed.next()
+    )
+    await asyncio.sleep(10)
+    assert not waiting.done()
+    await asyncio.to_thread(broker.restart, 1)
+    _, offset, second = await waiting
+
+    assert offset == 2
+    assert len(told) == 2
+    assert told[0].startswith(f"{broker.bootstrap}: no broker answers (")
+    assert told[1] == f"{broker.bootstrap}: a broker answers again"
+    assert (first.values, second.values) == ([record(0).value], [record(1).value])
+    assert read(log, SYNDROME) == entries(SYNDROME, 0, events(5000))
+    assert read(log, COMMAND) == entries(COMMAND, 0, [record(0), record(1)])
+
+
+async def test_a_feed_can_be_stopped_and_a_log_closed_while_no_broker_is_there(broker, opened):
+    log = opened(KafkaLog.create(Brokers(broker.bootstrap), "run", manifest_of()))
+    feed = log.feed(0, 0)
+    writer = log.writer(0)
+    await writer.commit({SYNDROME: events(5)})
+    waiting = asyncio.ensure_future(feed.next())
+    broker.kill(1)
+    await asyncio.sleep(1)
+    feed.stop()
+
+    async with asyncio.timeout(30):
+        assert (await waiting).values == []
+        await writer.close()
+        feed.close()
+        await log.close()
+
+
+async def test_a_broker_that_is_held_up_longer_than_a_send_may_take_gets_every_record_once(broker, opened):
+    log = opened(KafkaLog.create(Brokers(broker.bootstrap), "run", manifest_of()))
+    writer = log.writer(0)
+    await writer.commit({SYNDROME: events(5)})
+    writer._producer._send_s = 1.0
+    broker.pause(1)
+    committing = asyncio.ensure_future(writer.commit({SYNDROME: events(5, 3000)}))
+    await asyncio.sleep(5)
+    broker.resume(1)
+    await committing
+    await writer.commit({SYNDROME: events(3000, 3005)})
+
+    assert read(log, SYNDROME) == entries(SYNDROME, 0, events(3005))

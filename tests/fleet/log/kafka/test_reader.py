@@ -1,0 +1,177 @@
+"""Reading from brokers: whatever happens to a consumer, every record is handed out once and in order."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError, RequestTimedOutError, TopicAuthorizationFailedError
+
+from fleet.log.kafka.connection import Brokers
+from fleet.log.kafka.log import KafkaLog
+from fleet.log.kafka.reader import Reader
+from fleet.log.kafka.topics import DEAD_COMMANDS, Place
+from fleet.log.protocol import CorruptLog, LogError, Unreachable
+from nodes.events import COMMAND, SYNDROME
+from tests.fleet.log.contract import entries, event, events, manifest_of, read, record
+
+COMMANDS = [record(n) for n in range(9)]
+
+
+async def written_in_batches(log, partition=0, size=3):
+    for first in range(0, len(COMMANDS), size):
+        await log.append_commands(partition, COMMANDS[first : first + size])
+
+
+def values(log, **given):
+    """All commands, as a reader hands them out."""
+
+    async def all_of():
+        reader = Reader(log._brokers, Place(log.run, COMMAND, 0), 0, **given)
+        try:
+            return [entry.value for entry in await reader.all_to(9)], reader.made
+        finally:
+            await reader.close()
+
+    return log.loop.call(all_of())
+
+
+@pytest.mark.parametrize("fault", [KafkaConnectionError, RequestTimedOutError, OSError, TimeoutError])
+async def test_what_a_consumer_had_in_hand_when_it_failed_is_read_again(log, monkeypatch, fault):
+    await written_in_batches(log)
+    real, calls = AIOKafkaConsumer.getmany, []
+
+    async def failing(*given, **more):
+        calls.append(1)
+        found = await real(*given, **{**more, "max_records": 2})
+        if len(calls) in (2, 3):
+            raise fault
+        return found
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", failing)
+    found, made = await asyncio.to_thread(values, log)
+
+    assert found == [command.value for command in COMMANDS]
+    assert made == 3
+
+
+async def test_a_consumer_that_stops_without_a_word_is_made_anew(log, monkeypatch):
+    await written_in_batches(log)
+    real, calls = AIOKafkaConsumer.getmany, []
+
+    async def silent(*given, **more):
+        calls.append(1)
+        return {} if 1 < len(calls) < 5 else await real(*given, **{**more, "max_records": 4})
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", silent)
+    monkeypatch.setattr(AIOKafkaConsumer, "position", lambda *_: asyncio.sleep(0, 4))
+    found, made = await asyncio.to_thread(lambda: values(log, stall_s=0.0))
+
+    assert found == [command.value for command in COMMANDS]
+    assert made > 1
+
+
+async def test_one_who_may_not_read_is_told_so_at_once(log, monkeypatch):
+    async def forbidden(*_, **__):
+        raise TopicAuthorizationFailedError
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", forbidden)
+    await written_in_batches(log)
+
+    with pytest.raises(LogError, match=r"cannot be read \(TopicAuthorizationFailedError 29\)"):
+        await asyncio.to_thread(values, log)
+
+
+async def test_one_who_reads_to_an_end_gives_up_some_time(log, monkeypatch):
+    async def gone(*_, **__):
+        raise KafkaConnectionError
+
+    await written_in_batches(log)
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", gone)
+
+    with pytest.raises(Unreachable, match="no broker answers"):
+        await asyncio.to_thread(lambda: values(log, patience_s=0.0))
+
+
+async def test_an_offset_that_is_not_there_is_corrupt(log):
+    await written_in_batches(log)
+
+    async def beyond():
+        reader = log.reader(COMMAND, 0, 50)
+        try:
+            for _ in range(3):
+                await reader.next(1.0)
+        finally:
+            await reader.close()
+
+    with pytest.raises(CorruptLog, match="at offset 50: not there"):
+        await log.loop.wait(beyond())
+
+
+def flip(cluster, log, topic, value):
+    """One bit of a value, in the broker's file."""
+    (path,) = Path(cluster.folder).glob(f"data-1/{log.run}.{topic}-0/*.log")
+    stored = bytearray(path.read_bytes())
+    at = stored.index(value)
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes([stored[at] ^ 1]))
+
+
+@pytest.fixture
+def own(broker, opened):
+    """A run on a broker for this test alone."""
+    return opened(KafkaLog.create(Brokers(broker.bootstrap), "own", manifest_of()))
+
+
+async def test_commands_that_are_corrupt_are_passed_over_and_become_a_dead_letter(broker, own):
+    await written_in_batches(own)
+    flip(broker, own, COMMAND, COMMANDS[4].value)
+    feed = own.feed(0, 1)
+    feed.finish(9)
+    found = []
+    while (part := await feed.next()).values:
+        found.append((part.offset, part.values))
+
+    assert found == [(1, [c.value for c in COMMANDS[1:3]]), (6, [c.value for c in COMMANDS[6:]])]
+    assert read(own, COMMAND) == entries(COMMAND, 0, COMMANDS[:3]) + entries(COMMAND, 0, COMMANDS[6:], 6)
+    (letter,) = await own.loop.wait(letters(own))
+    assert letter["dlq_topic"] == COMMAND.encode()
+    assert (letter["dlq_partition"], letter["dlq_offset"], letter["dlq_behind"]) == (b"0", b"3", b"6")
+    assert b"CRC" in letter["dlq_reason"]
+
+
+async def letters(log):
+    """The headers of the dead letters, as a plain consumer has them."""
+    consumer = AIOKafkaConsumer(
+        f"{log.run}.{DEAD_COMMANDS}", **log._brokers.client(), auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    found = await consumer.getmany(timeout_ms=5000)
+    await consumer.stop()
+    return [dict(record.headers) for part in found.values() for record in part]
+
+
+async def test_commands_that_are_corrupt_at_the_end_do_not_hold_up_those_that_come(broker, own):
+    await written_in_batches(own)
+    flip(broker, own, COMMAND, COMMANDS[7].value)
+    feed = own.feed(0, 0)
+    before = (await feed.next()).values
+    waiting = asyncio.ensure_future(feed.next())
+    await own.append_commands(0, [record(9)])
+
+    assert before == [command.value for command in COMMANDS[:6]]
+    assert (await waiting).values == [record(9).value]
+    feed.close()
+
+
+async def test_events_that_are_corrupt_end_the_reading(broker, own):
+    writer = own.writer(0)
+    await writer.commit({SYNDROME: events(3)})
+    await writer.commit({SYNDROME: events(3, 6)})
+    flip(broker, own, SYNDROME, event(4).value)
+    found = []
+
+    with pytest.raises(CorruptLog, match=r"at offset 3: .*CRC"):
+        found.extend(entry.offset for entry in own.read(SYNDROME, 0))
+    assert found == [0, 1, 2]

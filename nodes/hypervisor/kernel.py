@@ -4,7 +4,7 @@ Sources: Linux drivers/acpi/apei/ghes.c (notification handlers), drivers/firmwar
 arch/arm64/kernel/{traps,acpi}.c; the AEST driver series "RAS: AEST" (not in mainline) for kernel-first.
 """
 
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from nodes.apei.source import ErrorSource, Sources
 from nodes.events import NO_GUEST, Event, Level, RecordCleared, SignalCode
@@ -64,6 +64,7 @@ class HostKernel:
     """The kernel of one host."""
 
     __slots__ = ("aest", "ask", "board", "down", "linux", "sources")
+    __deletable__: ClassVar[list[str]] = ["linux"]  # for the compiler; see retire()
 
     def __init__(self, ask: Neighbours, board: Board, config: KernelConfig, sources: Sources, aest: Aest) -> None:
         self.ask = ask

@@ -26,6 +26,7 @@ DEFECT: Final = 70  # sysexits.h EX_SOFTWARE
 TRACEBACK: Final = "RASFLEET_TRACEBACK"  # environment: show where a failure comes from
 COMMANDS: Final = {  # name -> what it does, in the order of help
     "run": "Run a scenario: a fault storm through many hosts.",
+    "worker": "Join a run on Kafka and work on its partitions.",
     "resume": "Carry a run on that was stopped, cut off, or sent further commands.",
     "inject": "Send a fault to a host of a run.",
     "trace": "Send one fault through one host, and show what each level does.",

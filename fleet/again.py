@@ -10,8 +10,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from fleet.codec import UnknownEvent, decode_command, decode_event, encode
-from fleet.log.files import FileLog
-from fleet.log.protocol import Checkpoint, Commands, Entry, LogError, Record, Standing
+from fleet.log.protocol import Checkpoint, Commands, Entry, LogError, Record, RunLog, Standing
 from fleet.manifest import BEHAVIOUR, SCENARIO, Manifest
 from fleet.offsets import runs_of
 from fleet.plan import plan_of, roster_of
@@ -51,12 +50,12 @@ class Compared(NamedTuple):
     digest: str
 
 
-def commands_of(log: FileLog, partition: int) -> Iterator[Command | ClockAdvanced]:
+def commands_of(log: RunLog, partition: int) -> Iterator[Command | ClockAdvanced]:
     """The commands of a partition that this program knows."""
     for entry in log.read(COMMAND, partition):
         command = decode_command(entry.value)
         if isinstance(command, UnknownEvent):
-            raise LogError(f"{log.folder}: a command with tag {command.tag}, which this program does not know")
+            raise LogError(f"{log.title}: a command with tag {command.tag}, which this program does not know")
         yield command
 
 
@@ -88,7 +87,7 @@ class _Stored:
 class _Comparing:
     """A log that writes nothing: what comes is compared with what is there."""
 
-    def __init__(self, log: FileLog) -> None:
+    def __init__(self, log: RunLog) -> None:
         self._log = log
         self.manifest: Manifest = log.manifest
         self.records = 0
@@ -198,7 +197,7 @@ class _Comparer:
                 self._whole.tell(topic, self._partition, entry.offset, entry.value, None)
 
 
-def run_again(log: FileLog) -> Compared:
+def run_again(log: RunLog) -> Compared:
     """Run a run again and compare every record. Raises LogError, CorruptLog."""
     check_behaviour(log)
     comparing = _Comparing(log)
@@ -222,12 +221,12 @@ async def _go_through(shards: Sequence[Shard]) -> None:
             tasks.create_task(shard.run())
 
 
-def check_behaviour(log: FileLog) -> None:
+def check_behaviour(log: RunLog) -> None:
     """Raises LogError unless this program behaves as the one that made the run."""
     made_by = log.manifest.behaviour
     if made_by != BEHAVIOUR:
         raise LogError(
-            f"{log.folder}: made with behaviour {made_by}, this program has {BEHAVIOUR}; "
+            f"{log.title}: made with behaviour {made_by}, this program has {BEHAVIOUR}; "
             f"run it again with rasfleet {log.manifest.version}"
         )
 

@@ -3,18 +3,24 @@
 Source: the design's section 4, "Resume".
 """
 
+import asyncio
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fleet.again import check_behaviour
 from fleet.console import supervise
 from fleet.expectation import ExpectTable, unmet
 from fleet.log.files import FileLog
+from fleet.log.protocol import RunLog
 from fleet.manifest import SCENARIO, Manifest, Options, Summary
+from fleet.place import AnyLog
 from fleet.plan import Plan, plan_of
 from fleet.report import Told
-from fleet.writer import Commands
+from fleet.writer import Commands, CommandWriter
 from nodes.events import COMMAND
+
+if TYPE_CHECKING:
+    from fleet.log.kafka.log import KafkaLog
 
 _SHOWN: Final = ("hosts", "guests", "faults")  # options of ``run`` that the line which repeats it needs
 
@@ -31,7 +37,7 @@ class Logged:
         return iter(())
 
 
-def carry_out(log: FileLog, plan: Plan, *, workers: int) -> Told:
+def carry_out(log: AnyLog, plan: Plan, *, workers: int) -> Told:
     """Carry a run out to its end, or until a signal stops it. Raises LogError."""
     source = plan if log.manifest.source == SCENARIO else Logged(plan)
     summary, seconds, count = supervise(
@@ -40,7 +46,22 @@ def carry_out(log: FileLog, plan: Plan, *, workers: int) -> Told:
     return told(log, plan, summary, seconds=seconds, workers=count)
 
 
-def go_on(log: FileLog, *, workers: int) -> Told:
+def only_command(log: "KafkaLog", plan: Plan) -> list[int]:
+    """Write a run's commands and where they end, and leave the rest to workers. Raises LogError."""
+    writer = CommandWriter(log, plan)
+
+    async def whole() -> None:
+        try:
+            await writer.run()
+            await asyncio.to_thread(log.say_end, writer.offsets)
+        finally:
+            await log.close()
+
+    asyncio.run(whole())
+    return writer.offsets
+
+
+def go_on(log: AnyLog, *, workers: int) -> Told:
     """Carry a run on from where it stands. Raises LogError."""
     check_behaviour(log)
     plan = plan_of(log.manifest)
@@ -52,7 +73,7 @@ def go_on(log: FileLog, *, workers: int) -> Told:
     return carry_out(log, plan, workers=workers)
 
 
-def _more_commands(log: FileLog, summary: Summary) -> bool:
+def _more_commands(log: RunLog, summary: Summary) -> bool:
     """Whether somebody sent commands to a run that was over."""
     return any(
         next((entry.offset + 1 for entry in log.commands_backwards(partition)), 0) > handled
@@ -60,7 +81,7 @@ def _more_commands(log: FileLog, summary: Summary) -> bool:
     )
 
 
-def told(log: FileLog, plan: Plan, summary: Summary, *, seconds: float, workers: int) -> Told:
+def told(log: AnyLog, plan: Plan, summary: Summary, *, seconds: float, workers: int) -> Told:
     """What a run came to, with the line that repeats it."""
     manifest = log.manifest
     expected = is_as_expected(manifest, plan)
@@ -72,8 +93,9 @@ def told(log: FileLog, plan: Plan, summary: Summary, *, seconds: float, workers:
         workers=workers,
         summary=summary,
         seconds=seconds,
-        repeat=repeat_of(manifest, str(log.folder)),
-        out=str(log.folder),
+        repeat=repeat_of(manifest, *_named(log)),
+        out=_named(log)[0],
+        kafka=_named(log)[1],
         unmet=unmet(plan.scenario.expect, summary) if expected and not summary.interrupted else [],
         place=manifest.place or manifest.name,
         unchecked=not expected and plan.scenario.expect != ExpectTable(),
@@ -86,10 +108,16 @@ def is_as_expected(manifest: Manifest, plan: Plan) -> bool:
     return options == Options(seed=options.seed) and plan.seed == plan.scenario.seed
 
 
-def repeat_of(manifest: Manifest, out: str) -> list[str]:
+def _named(log: AnyLog) -> tuple[str, str]:
+    """The folder, or the run's name and its brokers."""
+    return (str(log.folder), "") if isinstance(log, FileLog) else (log.run, log.servers)
+
+
+def repeat_of(manifest: Manifest, out: str, kafka: str = "") -> list[str]:
     """The command that makes this run again beside it."""
+    brokers = ["--kafka", kafka] if kafka else []
     if manifest.source != SCENARIO:
-        return ["rasfleet", "resume", out]
+        return ["rasfleet", "resume", out, *brokers]
     words = ["rasfleet", "run", manifest.place or manifest.name, "--seed", str(manifest.seed)]
     for name in _SHOWN:
         value = getattr(manifest.options, name)
@@ -97,4 +125,4 @@ def repeat_of(manifest: Manifest, out: str) -> list[str]:
             words += [f"--{name}", str(value)]
     if manifest.options.until_s is not None:
         words += ["--until", f"{manifest.options.until_s:.9f}".rstrip("0").rstrip(".")]
-    return [*words, "--out", f"{out}-again"]
+    return [*words, *brokers, "--name" if kafka else "--out", f"{out}-again"]

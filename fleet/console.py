@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from fleet.log.files import FileLog
+from fleet.log.protocol import RunLog
 from fleet.manifest import Summary
 from fleet.messages import Progress
+from fleet.place import AnyLog
 from fleet.run import Run
-from fleet.supervisor import Supervisor
+from fleet.supervisor import Crew, FileCrew, KafkaCrew, Supervisor
 from fleet.terminal import is_rich
 from fleet.writer import Source
 from nodes.events import Level
@@ -41,7 +43,7 @@ WORST: Final = {  # from bad to mild: level and kind of an outcome -> what peopl
 Came = TypeVar("Came")
 
 
-def carry_out(log: FileLog, source: Source) -> tuple[Summary, float]:
+def carry_out(log: RunLog, source: Source) -> tuple[Summary, float]:
     """Run in this process, to the end or to a signal, and say in the log how it ended.
 
     Returns the summary and the seconds that it took. Raises LogError.
@@ -59,7 +61,7 @@ def carry_out(log: FileLog, source: Source) -> tuple[Summary, float]:
 
 
 def supervise(
-    log: FileLog, source: Source, *, workers: int, commands: int, end_ns: int
+    log: AnyLog, source: Source, *, workers: int, commands: int, end_ns: int
 ) -> tuple[Summary, float, int]:
     """Run with worker processes, to the end or to a signal, and say in the log how it ended.
 
@@ -69,10 +71,11 @@ def supervise(
     began = time.monotonic()
     log.lock()
     counts: list[int] = []
+    crew: Crew = FileCrew(log) if isinstance(log, FileLog) else KafkaCrew(log)
 
     async def whole() -> Summary:
         with _shown(commands, end_ns) as shown:
-            supervisor = Supervisor(log, source, workers=workers, say=shown.say, report=shown.report)
+            supervisor = Supervisor(crew, source, workers=workers, say=shown.say, report=shown.report)
             counts.append(len(supervisor.workers))
             return await _until_stopped(supervisor.run(), supervisor.stop)
 
@@ -90,7 +93,7 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def _closed(log: FileLog, work: Callable[[], Awaitable[Came]]) -> Came:
+def _closed(log: RunLog, work: Callable[[], Awaitable[Came]]) -> Came:
     async def whole() -> Came:
         try:
             return await work()
@@ -100,7 +103,7 @@ def _closed(log: FileLog, work: Callable[[], Awaitable[Came]]) -> Came:
     return asyncio.run(whole())
 
 
-def _finished(log: FileLog, summary: Summary) -> Summary:
+def _finished(log: RunLog, summary: Summary) -> Summary:
     if not summary.interrupted:
         log.finish(summary)
     return summary

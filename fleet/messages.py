@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from fleet.codec import encode
-from fleet.log.protocol import Contradiction, CorruptLog, LogError
+from fleet.log.protocol import Contradiction, CorruptLog, LogError, Unreachable
 from fleet.shard import ShardSummary
 
 MESSAGE_SIZE_MAX: Final = 64 * 1024 * 1024  # bytes; a longer one is none of ours
@@ -57,7 +57,7 @@ class Ended(Message, frozen=True, array_like=True, tag=12):
 class Failed(Message, frozen=True, array_like=True, tag=13):
     """From a worker: it cannot go on."""
 
-    kind: str  # Contradiction, CorruptLog, LogError; anything else is a defect
+    kind: str  # Contradiction, CorruptLog, Unreachable, LogError; anything else is a defect
     text: str
     place: str = ""
     offset: int = 0
@@ -104,6 +104,8 @@ def raised(failed: Failed) -> LogError | None:
             return CorruptLog(failed.place, failed.offset, failed.text)
         case "Contradiction":
             return Contradiction(failed.text)
+        case "Unreachable":
+            return Unreachable(failed.text)
         case "LogError":
             return LogError(failed.text)
         case _:

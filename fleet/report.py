@@ -24,10 +24,11 @@ class Told(NamedTuple):
     summary: Summary
     seconds: float
     repeat: list[str]
-    out: str
+    out: str  # folder, or name of the run on Kafka
     unmet: Sequence[Unmet] = ()  # what the scenario expects otherwise
     place: str = ""  # of the scenario: a file, or a name
     unchecked: bool = False  # the scenario expects something, and of another size or seed
+    kafka: str = ""  # its brokers
 
 
 def show(told: Told, *, as_json: bool) -> None:
@@ -76,6 +77,7 @@ def as_object(told: Told) -> dict[str, Any]:
         "seconds": round(told.seconds, 3),
         "repeat": shlex.join(told.repeat),
         "out": told.out,
+        **({"kafka": told.kafka} if told.kafka else {}),
         "interrupted": summary.interrupted,
         "unmet": [{"key": each.key, "expected": each.expected, "found": each.found} for each in told.unmet],
     }

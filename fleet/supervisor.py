@@ -10,18 +10,23 @@ Source: the design's section 4, "Resume".
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 from fleet.log.files import FileLog
-from fleet.log.protocol import LogError
+from fleet.log.protocol import Log, LogError
 from fleet.manifest import Summary
 from fleet.messages import Ended, Failed, Finish, Progress, Said, Stop, ToWorker, packed, raised, read_message
 from fleet.run import summary_of
-from fleet.shard import first_of
+from fleet.shard import ShardSummary, first_of
+from fleet.worker import KAFKA
 from fleet.writer import AHEAD_MAX, CommandWriter, Source
+
+if TYPE_CHECKING:
+    from fleet.log.kafka.log import KafkaLog
 
 WORKERS_MAX: Final = 64  # of one run on one machine
 DEATHS_MAX: Final = 3  # of a worker in a row, without getting further; then the run ends
@@ -60,12 +65,78 @@ class Watched:
             self.process.kill()
 
 
+class Crew(Protocol):
+    """What workers of a kind of log are told, and where what they came to is found."""
+
+    ahead_max: float  # commands that are written and not handled
+
+    @property
+    def log(self) -> Log:
+        """What they work on."""
+
+    def words(self, worker: Watched) -> list[str]:
+        """What a worker is called with."""
+
+    async def finished(self, offsets: Sequence[int]) -> None:
+        """The commands end there."""
+
+    async def came_to(self, workers: Sequence[Watched]) -> Iterable[ShardSummary]:
+        """What the shards came to."""
+
+
+class FileCrew:
+    """Workers on files: each has its partitions."""
+
+    ahead_max: float = AHEAD_MAX
+
+    def __init__(self, log: FileLog) -> None:
+        self.log = log
+
+    def words(self, worker: Watched) -> list[str]:
+        """The folder and the partitions."""
+        return [str(self.log.folder), ",".join(map(str, worker.partitions))]
+
+    async def finished(self, offsets: Sequence[int]) -> None:
+        """Messages say it."""
+
+    async def came_to(self, workers: Sequence[Watched]) -> list[ShardSummary]:
+        """What they said at their end."""
+        return _said(workers)
+
+
+class KafkaCrew:
+    """Workers on Kafka: their group divides the partitions among them and those that join from elsewhere."""
+
+    ahead_max: float = float("inf")  # what is written waits at the brokers
+
+    def __init__(self, log: "KafkaLog") -> None:
+        self.log = log
+        self._name = secrets.token_hex(4)  # one that is started again is known to the group
+
+    def words(self, worker: Watched) -> list[str]:
+        """The brokers, the run, and what the group calls this worker."""
+        return [KAFKA, self.log.servers, self.log.run, f"{self._name}-{worker.number}"]
+
+    async def finished(self, offsets: Sequence[int]) -> None:
+        """Say it to all."""
+        await asyncio.to_thread(self.log.say_end, offsets)
+
+    async def came_to(self, workers: Sequence[Watched]) -> list[ShardSummary]:
+        """What is said about the run, and what those that were stopped said at their end."""
+        stopped = {shard.partition: shard for shard in _said(workers)}
+        return list((stopped | await self.log.shards(ShardSummary)).values())
+
+
+def _said(workers: Sequence[Watched]) -> list[ShardSummary]:
+    return [shard for worker in workers if worker.ended is not None for shard in worker.ended.shards]
+
+
 class Supervisor:
     """One run, carried out by worker processes."""
 
     def __init__(
         self,
-        log: FileLog,
+        crew: Crew,
         source: Source,
         *,
         workers: int,
@@ -73,16 +144,16 @@ class Supervisor:
         report: Callable[[Progress, int], None] | None = None,
         silent_s: float = SILENT_S,
     ) -> None:
-        partitions = log.manifest.partitions
+        partitions = crew.log.manifest.partitions
         count = min(workers, partitions)
-        self._log = log
+        self._crew = crew
         self._say = say
         self._report = report
         self._silent_s = silent_s
         self._stopped = False
         self._finish: Finish | None = None
         self._heard = asyncio.Event()
-        self.writer = CommandWriter(log, source)
+        self.writer = CommandWriter(crew.log, source)
         self.workers = [Watched(number, range(number, partitions, count)) for number in range(count)]
         self.restarts = 0
 
@@ -108,7 +179,7 @@ class Supervisor:
             raise first_of(faults) from None
         finally:
             await asyncio.gather(*(_part(worker) for worker in self.workers))
-        shards = [shard for worker in self.workers if worker.ended is not None for shard in worker.ended.shards]
+        shards = await self._crew.came_to(self.workers)
         interrupted = any(worker.ended is None or worker.ended.stopped for worker in self.workers)
         return summary_of(shards, interrupted=interrupted)
 
@@ -118,9 +189,10 @@ class Supervisor:
             self._finish = Finish(self.writer.offsets)
             for worker in self.workers:
                 worker.send(self._finish)
+            await self._crew.finished(self.writer.offsets)
 
     async def _room(self, written: int) -> None:
-        while written - self.place().commands > AHEAD_MAX and not self._stopped:
+        while written - self.place().commands > self._crew.ahead_max and not self._stopped:
             self._heard.clear()
             await self._heard.wait()
 
@@ -158,11 +230,10 @@ class Supervisor:
             self._say(f"worker {worker.number} {reason}; it is started again")
 
     async def _start(self, worker: Watched) -> None:
-        partitions = ",".join(map(str, worker.partitions))
         worker.failed = None
         worker.heard_s = asyncio.get_running_loop().time()
         worker.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *WORKER, str(self._log.folder), partitions),
+            *(sys.executable, *WORKER, *self._crew.words(worker)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,8 @@ from fleet.plan import roster_of
 from fleet.shard import Shard
 
 PROGRESS_S: Final = 0.25  # between two reports
+KAFKA: Final = "--kafka"  # the first word of one who works on Kafka; brokers, run and name follow
+_TURN: Final = threading.Lock()  # of those who say something
 
 
 class Worker:
@@ -54,7 +57,7 @@ class Worker:
             finally:
                 listening.cancel()
                 reporting.cancel()
-        tell(self._progress())
+        tell(progress_of(self.shards))
         tell(Ended([shard.summary() for shard in self.shards], stopped=self._stopped))
 
     async def _listen(self) -> None:
@@ -78,41 +81,53 @@ class Worker:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(PROGRESS_S)
-            tell(self._progress())
+            tell(progress_of(self.shards))
 
-    def _progress(self) -> Progress:
-        places = [shard.place() for shard in self.shards]
-        outcomes: dict[str, int] = {}
-        for shard in self.shards:
-            for (kind, level), count in shard.outlet.outcomes.items():
-                name = f"{level} {kind.__name__}"
-                outcomes[name] = outcomes.get(name, 0) + count
-        return Progress(
-            commands=sum(place.commands for place in places),
-            faults=sum(shard.hosts.faults for shard in self.shards),
-            events=sum(place.events for place in places),
-            time_ns=min(place.time_ns for place in places),
-            outcomes=outcomes,
-        )
+
+def progress_of(shards: Sequence[Shard]) -> Progress:
+    """How far some shards are."""
+    places = [shard.place() for shard in shards]
+    outcomes: dict[str, int] = {}
+    for shard in shards:
+        for (kind, level), count in shard.outlet.outcomes.items():
+            name = f"{level} {kind.__name__}"
+            outcomes[name] = outcomes.get(name, 0) + count
+    return Progress(
+        commands=sum(place.commands for place in places),
+        faults=sum(shard.hosts.faults for shard in shards),
+        events=sum(place.events for place in places),
+        time_ns=min((place.time_ns for place in places), default=0),
+        outcomes=outcomes,
+    )
 
 
 def tell(message: FromWorker) -> None:
     """Say something to the supervisor; waits while it does not listen. One that is gone ends this process."""
     octets = memoryview(packed(message))
     try:
-        while octets:
-            octets = octets[os.write(sys.stdout.fileno(), octets) :]
+        with _TURN:
+            while octets:
+                octets = octets[os.write(sys.stdout.fileno(), octets) :]
     except BrokenPipeError:
         os._exit(1)  # what was handled and not written comes again when the run is resumed
 
 
-def main(folder: str, partitions: Sequence[int]) -> int:
-    """Work on a run; returns the exit code."""
+def on_files(folder: str, partitions: str) -> Worker:
+    """A worker on some partitions of a run on files. Raises LogError."""
+    log = FileLog.open(Path(folder))
+    check_behaviour(log)
+    return Worker(log, [int(partition) for partition in partitions.split(",")])
+
+
+def main(words: Sequence[str]) -> int:
+    """Work on a run; returns the exit code. ``words``: a folder and partitions, or what ``Crew.words`` has."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to everyone; the supervisor says what to do
     try:
-        log = FileLog.open(Path(folder))
-        check_behaviour(log)
-        worker = Worker(log, partitions)
+        if words[0] == KAFKA:
+            from fleet.joined import on_kafka
+
+            return on_kafka(*words[1:])
+        worker = on_files(*words)
         gc.freeze()
         gc.disable()  # what lives, lives as long as the run; events and commands make no cycles
         asyncio.run(worker.run())
@@ -123,4 +138,4 @@ def main(folder: str, partitions: Sequence[int]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], [int(partition) for partition in sys.argv[2].split(",")]))
+    sys.exit(main(sys.argv[1:]))

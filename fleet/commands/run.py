@@ -1,5 +1,6 @@
 """``rasfleet run``: a scenario through many hosts, into a log."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 import click
 
 if TYPE_CHECKING:
+    from fleet.manifest import Manifest
+    from fleet.plan import Plan
     from fleet.report import Told
 
 UNMET: Final = 1  # the run is not what its scenario expects
@@ -36,6 +39,9 @@ class Given(TypedDict):
     until: str | None
     workers: int | None
     out: Path | None
+    kafka: str | None
+    name: str | None
+    no_workers: bool
     yes: bool
     as_json: bool
 
@@ -59,6 +65,9 @@ class Given(TypedDict):
     "--until", metavar="TIME", help="End at a virtual time: seconds, or 90m, 2h, 1d; the run's beginning, no more."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder; runs/<name> by default.")
+@click.option("--kafka", metavar="BROKERS", help="Write the log to Kafka: host:port, several with commas between.")
+@click.option("--name", help="The run's name on Kafka; the scenario's by default. Topics begin with it.")
+@click.option("--no-workers", is_flag=True, help="On Kafka: write the commands; rasfleet worker works on them.")
 @click.option("--yes", is_flag=True, help="Run even where the disk will not hold it.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def run(scenario: str, **given: Unpack[Given]) -> None:
@@ -92,7 +101,13 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         version=__version__,
         place=scenario,
     )
-    out, workers = given["out"] or Path("runs") / parsed.name, given["workers"] or cores()
+    workers = given["workers"] or cores()
+    if given["kafka"] is not None:
+        _run_on_kafka(given, plan, manifest, workers)
+        return
+    if given["name"] or given["no_workers"]:
+        raise click.UsageError("--name and --no-workers are for runs on Kafka: say --kafka BROKERS")
+    out = given["out"] or Path("runs") / parsed.name
     room = room_for(plan.estimate(), out, workers=workers)
     if not given["yes"]:
         check_room(room, out)
@@ -100,6 +115,24 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         click.echo(f"rasfleet: {room.told()} with {workers} worker{'s'[: workers > 1]}", err=True)
     log = FileLog.create(out, manifest)
     finish(carry_out(log, plan, workers=workers), as_json=given["as_json"])
+
+
+def _run_on_kafka(given: Given, plan: "Plan", manifest: "Manifest", workers: int) -> None:
+    from fleet.carried import carry_out, only_command
+    from fleet.log.kafka.log import KafkaLog
+    from fleet.place import brokers_of, say
+
+    if given["out"] is not None:
+        raise click.UsageError("--out is for runs on files; on Kafka a run has a --name")
+    assert given["kafka"] is not None, "it is on Kafka"
+    log = KafkaLog.create(brokers_of(given["kafka"]), given["name"] or manifest.name, manifest, say=say)
+    if not given["no_workers"]:
+        finish(carry_out(log, plan, workers=workers), as_json=given["as_json"])
+        return
+    written = only_command(log, plan)
+    told = {"run": log.run, "kafka": log.servers, "commands": sum(written), "offsets": written}
+    words = f"run {log.run}: {sum(written):,} commands wait for: rasfleet worker --kafka {log.servers} --run {log.run}"
+    click.echo(json.dumps(told) if given["as_json"] else words)
 
 
 def finish(told: "Told", *, as_json: bool) -> None:
@@ -116,7 +149,8 @@ def finish(told: "Told", *, as_json: bool) -> None:
     if told.unmet:
         sys.exit(UNMET)
     if told.summary.interrupted:
-        click.echo(f"interrupted; rasfleet resume {shlex.quote(told.out)} goes on", err=True)
+        where = f"{shlex.quote(told.out)}{told.kafka and f' --kafka {told.kafka}'}"
+        click.echo(f"interrupted; rasfleet resume {where} goes on", err=True)
         sys.exit(INTERRUPTED)
 
 

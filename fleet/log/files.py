@@ -213,6 +213,11 @@ class FileLog:
             raise CorruptLog(str(folder / _MANIFEST), 0, f"format {form}, this program reads {FORMAT}")
         return cls(folder, _read_json(folder / _MANIFEST, Manifest), disk=disk)
 
+    @property
+    def title(self) -> str:
+        """What people call this log."""
+        return str(self.folder)
+
     def lock(self) -> None:
         """Be the one program that carries this run out. LogError when another one does."""
         if self._lock >= 0:

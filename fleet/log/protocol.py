@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from fleet.manifest import Manifest
+from fleet.manifest import Manifest, Summary
 
 
 class Entry(NamedTuple):
@@ -146,3 +146,26 @@ class Log(Protocol):
 
     def read(self, topic: str, partition: int, *, start: int = 0) -> Iterator[Entry]:
         """The records of a partition of a topic from an offset on, in order. Raises CorruptLog at damage."""
+
+
+class RunLog(Log, Protocol):
+    """The log of one run, and how that ended."""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+
+    def lock(self) -> None:
+        """Carry the run out. Raises LogError where only one program may, and another one does."""
+
+    def summary(self) -> Summary | None:
+        """What the run came to; None while it runs, and after it was cut off."""
+
+    def finish(self, summary: Summary) -> None:
+        """Say how the run ended."""
+
+    def unfinish(self) -> None:
+        """The run goes on."""
+
+    async def close(self) -> None:
+        """Be done with it."""

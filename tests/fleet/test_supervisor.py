@@ -10,7 +10,7 @@ from fleet import supervisor as module
 from fleet.log.files import FileLog
 from fleet.log.protocol import Contradiction, CorruptLog, LogError
 from fleet.messages import Failed, failure_of, raised
-from fleet.supervisor import Supervisor
+from fleet.supervisor import FileCrew, Supervisor
 from nodes.events import SYNDROME
 from tests.runs import SMALL, STORM, manifest_of, plan_of, records, storm
 from tests.torture import gone, workers_of
@@ -28,7 +28,7 @@ def supervised(folder, *, workers=2, meanwhile=None, silent_s=60.0, resumed=Fals
     said = []
 
     async def run():
-        supervisor = Supervisor(log, plan, workers=workers, say=said.append, silent_s=silent_s)
+        supervisor = Supervisor(FileCrew(log), plan, workers=workers, say=said.append, silent_s=silent_s)
         beside = asyncio.ensure_future(meanwhile(supervisor)) if meanwhile else None
         try:
             return await supervisor.run()
@@ -59,7 +59,7 @@ def test_the_records_are_the_same_for_any_number_of_workers(tmp_path, workers, w
 def test_there_are_no_more_workers_than_partitions(tmp_path):
     plan = plan_of(STORM, **SMALL)
     log = FileLog.create(tmp_path / "run", manifest_of(plan, **SMALL))
-    supervisor = Supervisor(log, plan, workers=40, say=print)
+    supervisor = Supervisor(FileCrew(log), plan, workers=40, say=print)
 
     assert sorted(p for worker in supervisor.workers for p in worker.partitions) == list(range(12))
     assert len(supervisor.workers) == 12

@@ -13,9 +13,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from fleet.codec import TOPICS
+from fleet.log.kafka.board import Board
 from fleet.log.kafka.checkpoints import backwards
 from fleet.log.kafka.connection import Brokers, Outage, is_slow, parted, reached
 from fleet.log.kafka.feed import KafkaFeed
+from fleet.log.kafka.group import Assigned, Group, Revoked
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.manifests import Runs
 from fleet.log.kafka.positions import Sieve
@@ -68,6 +70,24 @@ class KafkaLog:
     def open(cls, brokers: Brokers, run: str, *, say: Callable[[str], None] = _quiet) -> "KafkaLog":
         """A run that is there. Topics that were not made yet are. Raises LogError, Unreachable within 10 s."""
         return _opened(cls, brokers, checked_name(run), None, say)
+
+    @property
+    def title(self) -> str:
+        """What people call this log."""
+        return f"run {self.run}"
+
+    def board(self) -> Board:
+        """What is said about this run while it goes on; its keeper closes it."""
+        return Board(self.run, Reader(self._brokers, Place("", RUNS, 0), 0, patience_s=None))
+
+    def group(self, assigned: Assigned, revoked: Revoked, *, instance: str | None = None) -> Group:
+        """Membership of the group that assigns this run's partitions to workers."""
+        return Group(self._brokers, self.run, assigned, revoked, instance=instance)
+
+    @property
+    def servers(self) -> str:
+        """The brokers that keep it."""
+        return self._brokers.servers
 
     def reader(
         self,
@@ -178,8 +198,33 @@ class KafkaLog:
         self._tell("summary", summary)
 
     def unfinish(self) -> None:
-        """The run goes on."""
-        self._tell("summary", None)
+        """The run goes on: neither it nor a shard of it has ended, and its commands have not either."""
+        shards = [f"shard/{partition}" for partition in range(self.manifest.partitions)]
+        keys = [f"{self.run}/{what}" for what in ("summary", "end", *shards)]
+
+        async def unsaid(runs: Runs) -> None:
+            said = await runs.all()
+            for key in keys:
+                if said.get(key):
+                    await runs.put(key, None)
+
+        self._of_runs(unsaid)
+
+    def lock(self) -> None:
+        """Several programs may carry a run out: its group says who works on what."""
+
+    async def shards(self, kind: type[Told]) -> dict[int, Told]:
+        """What those shards came to that have ended."""
+        board = self.board()
+
+        async def told() -> dict[int, Told]:
+            try:
+                await board.catch_up()
+                return board.shards(self.manifest.partitions, kind)
+            finally:
+                await board.close()
+
+        return await self.loop.wait(told())
 
     def end(self) -> list[int] | None:
         """By partition, the offsets behind which no command of the scenario comes; None: that is not said yet."""

@@ -1,0 +1,233 @@
+"""A worker of a run on Kafka: it joins from anywhere, and works on the partitions that the run's group gives it.
+
+When the group is divided anew, everything is left within some seconds: what was taken goes through, is written,
+and has a checkpoint. Whoever gets a partition takes it over as after a crash. What was not left in time is taken
+away; what such a shard still writes stands there already, or will.
+
+A worker ends when all partitions of the run have ended, its own and those of others, or when it is told to.
+
+Source: the design's section 4; ``fleet.log.kafka.group`` says who works on what.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from fleet.again import check_behaviour
+from fleet.log.kafka.log import KafkaLog
+from fleet.log.protocol import LogError
+from fleet.messages import Ended, FromWorker, Said, Stop, read_message
+from fleet.place import brokers_of
+from fleet.plan import roster_of
+from fleet.run import summary_of
+from fleet.shard import Shard, ShardSummary, first_of
+from fleet.worker import PROGRESS_S, progress_of, tell
+
+DRAIN_S: Final = 7.0  # until partitions that are not left are taken away; a stop has 10 s in all
+PART_S: Final = 1.5  # to leave the group, and to close the log; then the process just ends
+LOOK_S: Final = 0.25  # at what is said about the run
+LAG_S: Final = 5.0  # between two looks at how far the shards are, for those who look at lag
+
+
+class Joined:
+    """The shards that one process works on. ``hear``: gets what it says."""
+
+    def __init__(self, log: KafkaLog, hear: Callable[[FromWorker], None], *, instance: str | None = None) -> None:
+        self._log = log
+        self._hear = hear
+        self._roster, self._epoch_ns = roster_of(log.manifest)
+        self._board = log.board()
+        self._group = log.group(self._assigned, self._revoked, instance=instance)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._working: dict[asyncio.Task[None], int] = {}  # to their partitions
+        self._division = 0  # raised whenever everything is left
+        self._stopped = False
+        self.shards: dict[int, Shard] = {}  # at work
+        self.over: dict[int, Shard] = {}  # that came to their end here, or were left last
+
+    def stop(self) -> None:
+        """Leave everything, and end."""
+        self._stopped = True
+
+    async def run(self) -> bool:
+        """Work until every partition of the run has ended; False when it was stopped. Raises LogError."""
+        self._loop = asyncio.get_running_loop()
+        await self._log.loop.wait(self._board.catch_up())
+        living = asyncio.ensure_future(self._log.loop.wait(self._group.live()))
+        try:
+            await self._work_along(living)
+        except* LogError as faults:
+            raise first_of(faults) from None
+        finally:
+            await _within(PART_S, self._log.loop.wait(self._group.close()))
+            await asyncio.wait({living}, timeout=PART_S)
+        done = self._is_over()
+        if done:
+            await asyncio.to_thread(self._finish)
+        self._hear(progress_of([*self.over.values()]))
+        self._hear(Ended([shard.summary() for shard in self.over.values()], stopped=not done))
+        return done
+
+    async def _work_along(self, living: "asyncio.Future[None]") -> None:
+        """Be a member, until the run is over or this is to stop, and leave everything written."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            around = [tasks.create_task(self._report()), tasks.create_task(self._say_offsets())]
+            await self._follow(living)
+            for task in around:
+                task.cancel()
+            await self._leave()
+
+    async def _follow(self, living: "asyncio.Future[None]") -> None:
+        """Hear what is said about the run, until it is over."""
+        while not self._stopped and not self._is_over():
+            if living.done():
+                living.result()  # only a fault ends it
+            await self._log.loop.wait(self._board.look(LOOK_S))
+            for shard in self.shards.values():
+                self._tell_end(shard)
+
+    def _is_over(self) -> bool:
+        return all(self._board.has(f"shard/{partition}") for partition in range(self._log.manifest.partitions))
+
+    def _finish(self) -> None:
+        """Every shard has ended: so has the run, whoever says it."""
+        shards = self._board.shards(self._log.manifest.partitions, ShardSummary)
+        if not self._board.has("summary"):
+            self._log.finish(summary_of(shards.values(), interrupted=False))
+
+    def _tell_end(self, shard: Shard) -> None:
+        end = self._board.end()
+        if end is not None:
+            shard.finish(end[shard.partition])
+
+    def _assigned(self, partitions: frozenset[int]) -> None:
+        """In the loop of the log: these are for us."""
+        assert self._loop is not None, "it runs"
+        self._loop.call_soon_threadsafe(self._begin, partitions)
+
+    async def _revoked(self) -> None:
+        """In the loop of the log: everything is to be left."""
+        assert self._loop is not None, "it runs"
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._leave(), self._loop))
+
+    def _begin(self, partitions: frozenset[int]) -> None:
+        if self._stopped:
+            return
+        for partition in sorted(partitions):
+            task = self._tasks.create_task(self._work(partition, self._division))
+            self._working[task] = partition
+            task.add_done_callback(self._working.pop)
+
+    async def _leave(self) -> None:
+        """Stop every shard, and wait until it has written what it took."""
+        self._division += 1
+        for shard in self.shards.values():
+            shard.stop()
+        working = set(self._working)
+        if not working:
+            return
+        _, late = await asyncio.wait(working, timeout=DRAIN_S)
+        for task in late:
+            self._hear(Said(f"partition {self._working[task]} is not left within {DRAIN_S:.0f} s: taken away"))
+            task.cancel()
+
+    async def _work(self, partition: int, division: int) -> None:
+        """Take a partition over and go through its commands to their end, unless it is to be left before."""
+        while division == self._division and not await self._has_ended(partition):
+            shard = await asyncio.to_thread(
+                Shard, partition, self._roster, self._log, self._epoch_ns, say=lambda text: self._hear(Said(text))
+            )
+            self.shards[partition] = shard
+            try:
+                await self._go_through(shard, division)
+            finally:
+                del self.shards[partition]
+
+    async def _has_ended(self, partition: int) -> bool:
+        await self._log.loop.wait(self._board.catch_up())
+        return self._board.has(f"shard/{partition}")
+
+    async def _go_through(self, shard: Shard, division: int) -> None:
+        if division != self._division:
+            shard.stop()
+        self._tell_end(shard)
+        await shard.run()
+        await self._log.loop.wait(self._group.commit({shard.partition: shard.offset}))
+        if self._stopped:
+            self.over[shard.partition] = shard
+        if division != self._division:
+            return
+        await self._log.loop.wait(self._board.catch_up())
+        end = self._board.end()  # another one than before, where somebody carries the run on meanwhile
+        if end is not None and end[shard.partition] <= shard.offset:
+            self.over[shard.partition] = shard
+            await asyncio.to_thread(self._log.say_shard, shard.partition, shard.summary())
+            await self._log.loop.wait(self._board.catch_up())
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            shards = self.over | self.shards
+            self._hear(progress_of(list(shards.values())))
+
+    async def _say_offsets(self) -> None:
+        while True:
+            await asyncio.sleep(LAG_S)
+            offsets = {partition: shard.offset for partition, shard in self.shards.items()}
+            await self._log.loop.wait(self._group.commit(offsets))
+
+    async def close(self) -> bool:
+        """Be done with the log; False when that takes too long, and the process may just end."""
+        await _within(PART_S, self._log.loop.wait(self._board.close()))
+        return await _within(PART_S, self._log.close())
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether something was done in time; it is not waited for any longer, and goes on."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task}, timeout=seconds)
+    if task.done():
+        task.result()
+    return task.done()
+
+
+async def carried(joined: Joined, *, listen: bool) -> bool:
+    """Work until the end or a signal. ``listen``: a supervisor is at standard input. Raises LogError."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if number == signal.SIGTERM or not listen:
+            loop.add_signal_handler(number, joined.stop)
+    listening = asyncio.ensure_future(_listen(joined)) if listen else None
+    gc.freeze()
+    gc.disable()  # what lives, lives as long as the run; events and commands make no cycles
+    try:
+        return await joined.run()
+    finally:
+        if listening is not None:
+            listening.cancel()
+        if not await joined.close():
+            sys.stdout.flush()
+            os._exit(0)  # what was handled is written; what brokers still answer is of no use
+
+
+async def _listen(joined: Joined) -> None:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while (message := await read_message(reader)) is not None:
+        if isinstance(message, Stop):
+            break
+    joined.stop()
+
+
+def on_kafka(servers: str, run: str, instance: str) -> int:
+    """Work for a supervisor; returns the exit code. Raises LogError."""
+    log = KafkaLog.open(brokers_of(servers), run, say=lambda said: tell(Said(said)))
+    check_behaviour(log)
+    asyncio.run(carried(Joined(log, tell, instance=instance), listen=True))
+    return 0

@@ -1,0 +1,153 @@
+"""Who works on which partition: the group of a run's workers, on the topic of commands.
+
+The group only assigns. Commands are read by the feeds of the log, from the place that a checkpoint says, so the
+group's own consumer is paused and hands out nothing; the offsets that are committed say how far the workers are,
+to those who look at lag, and nothing is ever started from them.
+
+A rebalance stops the world: everything is revoked, and assigned anew. Whoever works on partitions gets some
+seconds to leave them; then they are taken away all the same, which costs nothing but work that is done twice.
+What goes wrong while it leaves them is kept and raised at the next look, since the client would only log it.
+
+Sources: the design's section 4, "Resume"; aiokafka issues 335, 848, 929, 933 (rebalance), 647, 773 (stop).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import ConsumerStoppedError
+
+from fleet.log.kafka.connection import TROUBLE, Brokers, let_go
+from fleet.log.kafka.topics import topic_of
+from nodes.events import COMMAND
+
+SESSION_MS: Final = 10_000  # without a heartbeat, until the others get a worker's partitions
+HEARTBEAT_MS: Final = 1_000
+REBALANCE_MS: Final = 30_000  # for all members to join again; leaving the partitions takes 8 s of it at most
+IDLE_MS: Final = 2**31 - 1  # a group's consumer hands nothing out, so it is idle for ever
+LOOK_MS: Final = 500
+START_S: Final = 8.0
+ANSWER_S: Final = 10.0
+PAUSE_S: Final = 0.5  # after trouble
+
+Assigned = Callable[[frozenset[int]], None]  # partitions; called in the loop of the log
+Revoked = Callable[[], Awaitable[None]]  # all of them; they are gone when it returns
+
+
+def group_of(run: str) -> str:
+    """The name of the group of a run's workers."""
+    return f"rasfleet-{run}"
+
+
+class Group:
+    """One worker's membership. ``instance``: of a worker that is started again under the same name. In one loop."""
+
+    def __init__(
+        self, brokers: Brokers, run: str, assigned: Assigned, revoked: Revoked, *, instance: str | None = None
+    ) -> None:
+        self._brokers = brokers
+        self._group = group_of(run)
+        self._topic = topic_of(run, COMMAND)
+        self._instance = instance
+        self._consumer: AIOKafkaConsumer | None = None
+        self._closed = False
+        self._listener = _Listener(assigned, revoked)
+        self.made = 0  # consumers
+
+    async def live(self) -> None:
+        """Be a member until it is closed. What breaks on the way is made anew. Raises what its keeper raised."""
+        while not self._closed:
+            await self._look()
+            self._listener.check()
+
+    async def _look(self) -> None:
+        try:
+            consumer = await self._ready()
+            async with asyncio.timeout((LOOK_MS + REBALANCE_MS) / 1000):
+                await consumer.getmany(timeout_ms=LOOK_MS, max_records=1)
+        except (*TROUBLE, ConsumerStoppedError):
+            if not self._closed:
+                await self._leave()
+                await asyncio.sleep(PAUSE_S)
+
+    async def _ready(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                **self._brokers.client(),
+                group_id=self._group,
+                group_instance_id=self._instance,
+                enable_auto_commit=False,
+                auto_offset_reset="latest",  # nothing is read here
+                session_timeout_ms=SESSION_MS,
+                heartbeat_interval_ms=HEARTBEAT_MS,
+                rebalance_timeout_ms=REBALANCE_MS,
+                max_poll_interval_ms=IDLE_MS,
+                partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            )
+            self._consumer = self._listener.consumer = consumer
+            self.made += 1
+            consumer.subscribe([self._topic], listener=self._listener)
+            async with asyncio.timeout(START_S + REBALANCE_MS / 1000):  # it joins before it has started
+                await consumer.start()
+        return self._consumer
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Say how far this worker is, for those who look at lag. Whoever does not own a partition any more, does not."""
+        if self._consumer is None or not offsets:
+            return
+        mine = {of.partition for of in self._consumer.assignment()}
+        told = {TopicPartition(self._topic, of): offset for of, offset in offsets.items() if of in mine}
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                if told:
+                    await self._consumer.commit(told)
+        except (*TROUBLE, AssertionError):
+            return  # a rebalance, or no broker: the next one says it
+
+    async def _leave(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        await self._listener.gone()
+        if consumer is not None:
+            await let_go(consumer)
+
+    async def close(self) -> None:
+        """Leave the partitions, and the group."""
+        self._closed = True
+        await self._leave()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """What a rebalance does."""
+
+    def __init__(self, assigned: Assigned, revoked: Revoked) -> None:
+        self._assigned = assigned
+        self._revoked = revoked
+        self._fault: Exception | None = None
+        self.consumer: AIOKafkaConsumer | None = None
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 (it is all of them)
+        await self.gone()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        try:
+            assert self.consumer is not None, "somebody joined"
+            self.consumer.pause(*assigned)
+            self._assigned(frozenset(of.partition for of in assigned))
+        except Exception as fault:  # noqa: BLE001 (the client would swallow it)
+            self._fault = fault
+
+    async def gone(self) -> None:
+        """Everything is left."""
+        try:
+            await self._revoked()
+        except Exception as fault:  # noqa: BLE001 (the client would swallow it)
+            self._fault = fault
+
+    def check(self) -> None:
+        """Raises what went wrong in a rebalance."""
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault

@@ -44,8 +44,11 @@ class Joined:
         self._group = log.group(self._assigned, self._revoked, instance=instance)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._working: dict[asyncio.Task[None], int] = {}  # to their partitions
+        self._mine: frozenset[int] = frozenset()  # partitions, as the group says
+        self._said: set[int] = set()  # that ended here, and nobody has heard of it yet
         self._division = 0  # raised whenever everything is left
         self._stopped = False
+        self._leaving = False  # for good
         self.shards: dict[int, Shard] = {}  # at work
         self.over: dict[int, Shard] = {}  # that came to their end here, or were left last
 
@@ -78,6 +81,7 @@ class Joined:
             self._tasks = tasks
             around = [tasks.create_task(self._report()), tasks.create_task(self._say_offsets())]
             await self._follow(living)
+            self._leaving = True
             for task in around:
                 task.cancel()
             await self._leave()
@@ -90,6 +94,7 @@ class Joined:
             await self._log.loop.wait(self._board.look(LOOK_S))
             for shard in self.shards.values():
                 self._tell_end(shard)
+            self._take_up()
 
     def _is_over(self) -> bool:
         return all(self._board.has(f"shard/{partition}") for partition in range(self._log.manifest.partitions))
@@ -116,9 +121,15 @@ class Joined:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._leave(), self._loop))
 
     def _begin(self, partitions: frozenset[int]) -> None:
-        if self._stopped:
-            return
-        for partition in sorted(partitions):
+        if not self._leaving:
+            self._mine = partitions
+            self._take_up()
+
+    def _take_up(self) -> None:
+        """Work on what is ours and has not ended, or goes on because somebody carries the run on."""
+        ended = {partition for partition in self._mine if self._board.has(f"shard/{partition}")}
+        self._said -= ended
+        for partition in sorted(self._mine - ended - self._said - set(self._working.values())):
             task = self._tasks.create_task(self._work(partition, self._division))
             self._working[task] = partition
             task.add_done_callback(self._working.pop)
@@ -126,6 +137,7 @@ class Joined:
     async def _leave(self) -> None:
         """Stop every shard, and wait until it has written what it took."""
         self._division += 1
+        self._mine = frozenset()
         for shard in self.shards.values():
             shard.stop()
         working = set(self._working)
@@ -138,36 +150,23 @@ class Joined:
 
     async def _work(self, partition: int, division: int) -> None:
         """Take a partition over and go through its commands to their end, unless it is to be left before."""
-        while division == self._division and not await self._has_ended(partition):
-            shard = await asyncio.to_thread(
-                Shard, partition, self._roster, self._log, self._epoch_ns, say=lambda text: self._hear(Said(text))
-            )
-            self.shards[partition] = shard
-            try:
-                await self._go_through(shard, division)
-            finally:
-                del self.shards[partition]
-
-    async def _has_ended(self, partition: int) -> bool:
-        await self._log.loop.wait(self._board.catch_up())
-        return self._board.has(f"shard/{partition}")
-
-    async def _go_through(self, shard: Shard, division: int) -> None:
+        shard = await asyncio.to_thread(
+            Shard, partition, self._roster, self._log, self._epoch_ns, say=lambda text: self._hear(Said(text))
+        )
+        self.shards[partition] = shard
         if division != self._division:
             shard.stop()
         self._tell_end(shard)
-        await shard.run()
-        await self._log.loop.wait(self._group.commit({shard.partition: shard.offset}))
-        if self._stopped:
-            self.over[shard.partition] = shard
-        if division != self._division:
-            return
-        await self._log.loop.wait(self._board.catch_up())
-        end = self._board.end()  # another one than before, where somebody carries the run on meanwhile
-        if end is not None and end[shard.partition] <= shard.offset:
-            self.over[shard.partition] = shard
-            await asyncio.to_thread(self._log.say_shard, shard.partition, shard.summary())
-            await self._log.loop.wait(self._board.catch_up())
+        try:
+            await shard.run()
+        finally:
+            del self.shards[partition]
+        if division == self._division or self._stopped:
+            self.over[partition] = shard
+        await self._log.loop.wait(self._group.commit({partition: shard.offset}))
+        if division == self._division:
+            await asyncio.to_thread(self._log.say_shard, partition, shard.summary())
+            self._said.add(partition)
 
     async def _report(self) -> None:
         while True:

@@ -12,7 +12,7 @@ Told = TypeVar("Told")
 
 
 class Board:
-    """The last value of each of a run's keys. Lives in the loop of the log."""
+    """The last value of each of a run's keys. One task reads it, in the loop of the log."""
 
     def __init__(self, run: str, reader: Reader) -> None:
         self._head = f"{run}/"

@@ -74,25 +74,26 @@ class Group:
                 await asyncio.sleep(PAUSE_S)
 
     async def _ready(self) -> AIOKafkaConsumer:
-        if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._brokers.client(),
-                group_id=self._group,
-                group_instance_id=self._instance,
-                enable_auto_commit=False,
-                auto_offset_reset="latest",  # nothing is read here
-                session_timeout_ms=SESSION_MS,
-                heartbeat_interval_ms=HEARTBEAT_MS,
-                rebalance_timeout_ms=REBALANCE_MS,
-                max_poll_interval_ms=IDLE_MS,
-                partition_assignment_strategy=(RoundRobinPartitionAssignor,),
-            )
-            self._consumer = self._listener.consumer = consumer
-            self.made += 1
-            consumer.subscribe([self._topic], listener=self._listener)
-            async with asyncio.timeout(START_S + REBALANCE_MS / 1000):  # it joins before it has started
-                await consumer.start()
-        return self._consumer
+        if self._consumer is not None:
+            return self._consumer
+        consumer = AIOKafkaConsumer(
+            **self._brokers.client(),
+            group_id=self._group,
+            group_instance_id=self._instance,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",  # nothing is read here
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            rebalance_timeout_ms=REBALANCE_MS,
+            max_poll_interval_ms=IDLE_MS,
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+        )
+        self._consumer = self._listener.consumer = consumer
+        self.made += 1
+        consumer.subscribe([self._topic], listener=self._listener)
+        async with asyncio.timeout(START_S + REBALANCE_MS / 1000):  # it joins before it has started
+            await consumer.start()
+        return consumer
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """Say how far this worker is, for those who look at lag. Whoever does not own a partition any more, does not."""

@@ -7,28 +7,32 @@ Source: the design's section 3, "Time" (watermarks).
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, Protocol
 
 from fleet.codec import TOPICS, UnknownEvent, decode_command, decode_event
-from fleet.log.files import FileLog
-from fleet.log.frames import COMMANDS, EVENTS, entries
-from fleet.log.protocol import Entry
+from fleet.log.protocol import Entry, Following
 from nodes.events import COMMAND, ClockAdvanced, Event
 
 AHEAD_MAX: Final = 20_000  # events of a partition that wait for others, before it is read no further
 Decoded = tuple[Entry, Event | UnknownEvent]
 
 
-class _Stream:
-    """What one partition brings, of commands or of events."""
+class Followed(Protocol):
+    """A log that can be followed."""
 
-    def __init__(
-        self, log: FileLog, content: int, partition: int, topics: Sequence[str], host: bytes | None
-    ) -> None:
-        self._frames = log.follow(content, partition)
-        self._partition = partition
-        self._topics = topics
+    def is_over(self) -> bool:
+        """Whether the run has ended."""
+
+    def following(self, partition: int, topics: Sequence[str]) -> Iterable[Following]:
+        """What hands out the records of some topics of a partition as they come."""
+
+
+class _Stream:
+    """What one partition brings."""
+
+    def __init__(self, of: Following, topics: Sequence[str], host: bytes | None) -> None:
+        self._of = of
         self._host = host
         self._marks = dict.fromkeys(topics, -1)
         self.waiting: list[Decoded] = []
@@ -39,20 +43,16 @@ class _Stream:
         return min(self._marks.values())
 
     def read(self) -> bool:
-        """Read a frame; False when there is none."""
-        frame = self._frames.next()
-        if frame is None:
-            return False
-        for part in frame.parts:
-            if part.topic in self._topics:
-                decode = decode_command if part.topic == COMMAND else decode_event
-                for entry in entries(part, self._partition, str(self._frames.path), frame.start):
-                    event = decode(entry.value)
-                    if isinstance(event, ClockAdvanced):
-                        self._marks[part.topic] = event.time_ns
-                    if self._host in (None, entry.key):
-                        self.waiting.append((entry, event))
-        return True
+        """Read on; False when there is nothing."""
+        found = self._of.next()
+        for entry in found:
+            if entry.topic in self._marks:
+                event = decode_command(entry.value) if entry.topic == COMMAND else decode_event(entry.value)
+                if isinstance(event, ClockAdvanced):
+                    self._marks[entry.topic] = event.time_ns
+                if self._host in (None, entry.key):
+                    self.waiting.append((entry, event))
+        return bool(found)
 
     def take(self, before_ns: int | None) -> list[Decoded]:
         """What lies before a time, or everything."""
@@ -65,7 +65,7 @@ class _Stream:
 
     def close(self) -> None:
         """Be done with it."""
-        self._frames.close()
+        self._of.close()
 
 
 def order(pair: Decoded) -> tuple[int, int, str, int, int]:
@@ -75,17 +75,20 @@ def order(pair: Decoded) -> tuple[int, int, str, int, int]:
 
 
 def follow(
-    log: FileLog, partitions: Sequence[int], topics: Sequence[str], host: str | None, *, pause: Callable[[], None]
+    log: Followed, partitions: Sequence[int], topics: Sequence[str], host: str | None, *, pause: Callable[[], None]
 ) -> Iterator[Decoded]:
     """The events of some topics, until the run is over. ``pause`` is called while nothing comes."""
     key = None if host is None else host.encode()
-    wanted = [(COMMANDS, [COMMAND])] if COMMAND in topics else []
-    if events := [topic for topic in topics if topic != COMMAND]:
-        wanted.append((EVENTS, events))
-    streams = [_Stream(log, content, part, of, key) for content, of in wanted for part in partitions]
+    commands, events = [of for of in topics if of == COMMAND], [of for of in topics if of != COMMAND]
+    streams = [
+        _Stream(found, wanted, key)
+        for wanted in (commands, events)
+        for partition in (partitions if wanted else ())
+        for found in log.following(partition, wanted)
+    ]
     try:
         while True:
-            over = log.summary() is not None
+            over = log.is_over()
             moved = _read(streams)
             low_ns = min(stream.mark_ns for stream in streams)
             done = over and not moved

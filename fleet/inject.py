@@ -6,6 +6,9 @@ shard's clock when its turn comes. Whoever runs the commands again gets the same
 Source: the design's section 4, "Commands are idempotent".
 """
 
+import asyncio
+import secrets
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
@@ -14,12 +17,15 @@ from fleet.codec import encode
 from fleet.log.files import FileLog
 from fleet.log.protocol import Written
 from fleet.partition import partition_of
+from fleet.place import AnyLog
 from fleet.plan import roster_of
 from fleet.shard import NS_PER_MS
 from fleet.tracing import NotTraceable, Wanted, command_of
 from nodes.stack.platform import Platform
 
 ORIGIN: Final = 1  # of commands that are sent to a log of files; their numbers are their places in the partition
+FIRST_RANDOM: Final = 1 << 32  # origins from here on are drawn, each for one call
+ORIGIN_BITS: Final = 62  # of those
 COUNT_MAX: Final = 100_000  # of one call
 
 
@@ -33,8 +39,8 @@ class Sent(NamedTuple):
     address: int | None  # physical, where the fault has one
 
 
-def inject(log: FileLog, host: str, wanted: Wanted, *, block: bytes = b"", count: int = 1, pe: int = 0) -> Sent:
-    """Append commands; they are on the disk when this returns. Raises LogError, NotTraceable."""
+def inject(log: AnyLog, host: str, wanted: Wanted, *, block: bytes = b"", count: int = 1, pe: int = 0) -> Sent:
+    """Append commands; they are durable when this returns. Raises LogError, NotTraceable."""
     check_behaviour(log)
     topology, epoch_ns = roster_of(log.manifest)
     home = topology.home_of(host)
@@ -44,12 +50,23 @@ def inject(log: FileLog, host: str, wanted: Wanted, *, block: bytes = b"", count
     partition = partition_of(host, log.manifest.partitions)
     timestamp_ms = epoch_ns // NS_PER_MS
 
-    def made(offset: int) -> list[Written]:
-        commands = (kind(at, host, at + 1, 0, ORIGIN, *fields) for at in range(offset, offset + count))
+    def made(offset: int, origin: int) -> list[Written]:
+        commands = (kind(at, host, at + 1, 0, origin, *fields) for at in range(offset, offset + count))
         return [Written(timestamp_ms, host.encode(), encode(command)) for command in commands]
 
-    end = log.commands(partition).append_made(made)
+    end = _appended(log, partition, made)
     return Sent(host, partition, end - count, count, fields[1] if kind.__name__ == "InjectFault" else None)
+
+
+def _appended(log: AnyLog, partition: int, made: Callable[[int, int], list[Written]]) -> int:
+    """The offset behind commands that are made for an offset and an origin.
+
+    Nobody knows on Kafka where they will stand, so each call is an origin of its own and numbers them from 1.
+    """
+    if isinstance(log, FileLog):
+        return log.commands(partition).append_made(lambda offset: made(offset, ORIGIN))
+    origin = FIRST_RANDOM + secrets.randbits(ORIGIN_BITS)
+    return asyncio.run(log.append_commands(partition, made(0, origin)))
 
 
 def _guest(wanted: Wanted, platform: Platform) -> int:

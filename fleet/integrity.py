@@ -6,7 +6,8 @@ Source: the design's section 4 (events: "n is the position in its partition"; fi
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from fleet.codec import TOPICS, UnknownEvent, decode_command, decode_event
@@ -14,7 +15,7 @@ from fleet.digest import PartitionDigest, run_digest
 from fleet.log.files import FileLog
 from fleet.log.frames import COMMANDS, EVENTS, Damage, Frame, entries
 from fleet.log.protocol import CorruptLog, Entry
-from fleet.manifest import Summary
+from fleet.manifest import Manifest, Summary
 from fleet.partition import partition_of
 from fleet.scenario import epoch_ns
 from fleet.shard import NS_PER_MS
@@ -52,10 +53,12 @@ class Report(NamedTuple):
         return self.problem_count <= PROBLEMS_MAX and all(problem.torn for problem in self.problems)
 
 
-class _Checker:
-    def __init__(self, log: FileLog) -> None:
-        self._log = log
-        self._epoch_ms = epoch_ns(log.manifest.start) // NS_PER_MS
+class Checker:
+    """Checks entry by entry, and keeps what is wrong."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._partitions = manifest.partitions
+        self._epoch_ms = epoch_ns(manifest.start) // NS_PER_MS
         self.problems: list[Problem] = []
         self.problem_count = 0
         self.waiting = 0  # commands that were sent to a run that was over
@@ -68,13 +71,13 @@ class _Checker:
         if len(self.problems) < PROBLEMS_MAX:
             self.problems.append(Problem(place, offset, reason, torn))
 
-    def partition(self, content: int, partition: int) -> None:
+    def partition(self, log: FileLog, content: int, partition: int) -> None:
         """All frames of one partition's events or commands."""
         topics = [topic for topic in TOPICS if (topic == COMMAND) == (content == COMMANDS)]
         for topic in topics:
             self.digests[topic, partition] = PartitionDigest()
-        order = _Order()
-        for path, found in self._log.frames(content, partition):
+        order = Order()
+        for path, found in log.frames(content, partition):
             if isinstance(found, Damage):
                 end = "the end" if found.torn else f"byte {found.end}"
                 self.tell(str(path), found.start, f"{found.reason}; passed over up to {end}", torn=found.torn)
@@ -83,13 +86,13 @@ class _Checker:
                 self.frames += 1
                 self._frame(found, str(path), partition, order)
 
-    def _frame(self, frame: Frame, place: str, partition: int, order: "_Order") -> None:
+    def _frame(self, frame: Frame, place: str, partition: int, order: "Order") -> None:
         for part in frame.parts:
             values = []
             try:
                 for entry in entries(part, partition, place, frame.start):
                     values.append(entry.value)
-                    self._entry(entry, place, frame.start, order)
+                    self.entry(entry, place, frame.start, order)
             except CorruptLog as fault:
                 self.tell(place, fault.offset, fault.reason)
                 order.lost()
@@ -101,7 +104,8 @@ class _Checker:
         for reason in order.checked():
             self.tell(place, frame.start, reason)
 
-    def _entry(self, entry: Entry, place: str, start: int, order: "_Order") -> None:
+    def entry(self, entry: Entry, place: str, start: int, order: "Order") -> None:
+        """One record, as it follows those before it."""
         where = f"{entry.topic} {entry.partition} at offset {entry.offset}"
         try:
             decode = decode_command if entry.topic == COMMAND else decode_event
@@ -119,12 +123,12 @@ class _Checker:
             return f"key {entry.key!r}, the event is of {event.host!r}"
         if entry.timestamp_ms != self._epoch_ms + event.time_ns // NS_PER_MS:
             return f"timestamp {entry.timestamp_ms}, the event is of {event.time_ns} ns"
-        if event.host and partition_of(event.host, self._log.manifest.partitions) != entry.partition:
+        if event.host and partition_of(event.host, self._partitions) != entry.partition:
             return f"host {event.host} belongs to another partition"
         return ""
 
 
-class _Order:
+class Order:
     """Positions and sequences of one partition as they come. Behind damage they are taken up anew."""
 
     def __init__(self) -> None:
@@ -186,37 +190,31 @@ def _first_gap(found: list[int], expected: int) -> int:
     return next((want for want, got in enumerate(found, expected) if want != got), expected)
 
 
-def _compare_counts(checker: _Checker, log: FileLog, summary: Summary) -> None:
+def compare_counts(checker: Checker, summary: Summary, place_of: Callable[[str, int], str]) -> None:
     """Every partition holds what the run wrote; commands that were sent to it later wait to be handled."""
     for topic, counts in summary.counts.items():
-        content = COMMANDS if topic == COMMAND else EVENTS
         for partition, count in enumerate(counts):
             found = checker.digests[topic, partition].count
             if topic == COMMAND and found > count:
                 checker.waiting += found - count
             elif found != count:
-                path = log.path(content, partition)
-                missing = "" if path.exists() else "the file is missing: "
-                checker.tell(str(path), 0, f"{missing}{found} records of {topic}, the run wrote {count}")
+                place = place_of(topic, partition)
+                missing = "the file is missing: " if place.endswith(".log") and not Path(place).exists() else ""
+                checker.tell(place, 0, f"{missing}{found} records of {topic}, the run wrote {count}")
 
 
-def check(log: FileLog) -> Report:
-    """Check a whole log. Raises LogError when it cannot be read at all."""
-    checker = _Checker(log)
-    for content in (COMMANDS, EVENTS):
-        for partition in range(log.manifest.partitions):
-            checker.partition(content, partition)
-    for path in log.strangers():
-        checker.tell(str(path), 0, "does not belong to this run")
+def report_of(
+    checker: Checker, title: str, summary: Summary | None, place_of: Callable[[str, int], str]
+) -> Report:
+    """What was found, compared with what the run had."""
     records: Counter[str] = Counter()
     for (topic, _), part in checker.digests.items():
         records[topic] += part.count
     digest = run_digest({place: part.done() for place, part in checker.digests.items()})
-    summary = log.summary()
     if summary is not None:
-        _compare_counts(checker, log, summary)
+        compare_counts(checker, summary, place_of)
         if digest != summary.digest and not checker.waiting:
-            checker.tell(str(log.folder), 0, f"digest {digest}, the run had {summary.digest}")
+            checker.tell(title, 0, f"digest {digest}, the run had {summary.digest}")
     return Report(
         dict(records),
         checker.frames,
@@ -226,3 +224,18 @@ def check(log: FileLog) -> Report:
         summary is not None,
         checker.waiting,
     )
+
+
+def check(log: FileLog) -> Report:
+    """Check a whole log on files. Raises LogError when it cannot be read at all."""
+    checker = Checker(log.manifest)
+    for content in (COMMANDS, EVENTS):
+        for partition in range(log.manifest.partitions):
+            checker.partition(log, content, partition)
+    for path in log.strangers():
+        checker.tell(str(path), 0, "does not belong to this run")
+
+    def place_of(topic: str, partition: int) -> str:
+        return str(log.path(COMMANDS if topic == COMMAND else EVENTS, partition))
+
+    return report_of(checker, log.title, log.summary(), place_of)

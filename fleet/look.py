@@ -6,7 +6,7 @@ Source: the design's section 4 (commands are the input; the state follows from t
 from difflib import get_close_matches
 
 from fleet.again import check_behaviour, commands_of
-from fleet.log.files import FileLog
+from fleet.log.protocol import RunLog
 from fleet.log.protocol import LogError
 from fleet.partition import partition_of
 from fleet.plan import plan_of
@@ -30,14 +30,14 @@ class _Nowhere:
         """Nothing to write."""
 
 
-def host_at(log: FileLog, host: str, time_ns: int | None) -> Machine:
+def host_at(log: RunLog, host: str, time_ns: int | None) -> Machine:
     """A host as it was at a virtual time, at the end when None. Raises LogError for a name that nobody has."""
     check_behaviour(log)
     plan = plan_of(log.manifest)
     if plan.roster.home_of(host) is None:
         some = [plan.roster.name_of(place) for place in range(min(plan.roster.count, 10_000))]
         near = get_close_matches(host, some, n=1)
-        raise LogError(f'no host "{host}" in {log.folder}' + (f'; did you mean "{near[0]}"?' if near else ""))
+        raise LogError(f'no host "{host}" in {log.title}' + (f'; did you mean "{near[0]}"?' if near else ""))
     hosts = Hosts(plan.roster, _Nowhere(), plan.epoch_ns)
     for command in commands_of(log, partition_of(host, log.manifest.partitions)):
         if time_ns is not None and command.time_ns > time_ns:

@@ -52,7 +52,10 @@ def say(text: str) -> None:
 
 @contextmanager
 def opened(run: str, kafka: str | None) -> Iterator[AnyLog]:
-    """The log of a run. Without ``kafka`` a folder comes first, then a name at the brokers of the environment."""
+    """The log of a run. Without ``kafka`` a folder comes first, then a name at the brokers of the environment.
+
+    No brokers but "": it is a folder.
+    """
     log = open_log(run, kafka)
     try:
         yield log
@@ -63,7 +66,7 @@ def opened(run: str, kafka: str | None) -> Iterator[AnyLog]:
 def open_log(run: str, kafka: str | None) -> AnyLog:
     """The same, for one who closes it. Raises LogError."""
     named = run.startswith(ON_BROKERS)
-    if not named and kafka is None and (Path(run).exists() or not os.environ.get(BROKERS)):
+    if not named and not kafka and (kafka == "" or Path(run).exists() or not os.environ.get(BROKERS)):
         return FileLog.open(Path(run))
     from fleet.log.kafka.log import KafkaLog
 

@@ -2,12 +2,12 @@
 
 import json
 import shlex
-from pathlib import Path
 from typing import Final, TypedDict, Unpack
 
 import click
 
 from fleet.commands.trace import Guest, Number
+from fleet.place import of_brokers
 
 COUNT_MAX: Final = 100_000
 PE_MAX: Final = 255
@@ -23,6 +23,7 @@ is resumed. It happens when its turn comes: its time is that of its shard's cloc
 class Given(TypedDict):
     """The options of the command line."""
 
+    kafka: str | None
     host: str
     address: int | None
     guest: int | None
@@ -33,8 +34,9 @@ class Given(TypedDict):
 
 
 @click.command(help=HELP)
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
 @click.argument("fault")
+@of_brokers
 @click.option("--host", required=True, help="Its name.")
 @click.option("--address", type=Number(), help="Physical address; of a task's page by default.")
 @click.option("--guest", type=Guest(), help="The guest that meets it, or none; the address's owner by default.")
@@ -42,23 +44,19 @@ class Given(TypedDict):
 @click.option("--pe", type=click.IntRange(0, PE_MAX), default=0, show_default=True, help="The PE that meets it.")
 @click.option("--count", type=click.IntRange(1, COUNT_MAX), default=1, show_default=True, help="So many times.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def inject(run: Path, fault: str, **given: Unpack[Given]) -> None:
+def inject(run: str, fault: str, **given: Unpack[Given]) -> None:
     """Send a fault to a host of a run."""
     from fleet import inject as sending
     from fleet.commands.trace import read_block
-    from fleet.log.files import FileLog
+    from fleet.place import opened
     from fleet.tracing import NotTraceable, Wanted
 
     wanted = Wanted(fault, given["address"], given["guest"], int(given["at"] == "el1"))
     try:
-        sent = sending.inject(
-            FileLog.open(run),
-            given["host"],
-            wanted,
-            block=read_block(fault),
-            count=given["count"],
-            pe=given["pe"],
-        )
+        with opened(run, given["kafka"]) as log:
+            sent = sending.inject(
+                log, given["host"], wanted, block=read_block(fault), count=given["count"], pe=given["pe"]
+            )
     except NotTraceable as wrong:
         raise click.UsageError(str(wrong)) from None
     if given["as_json"]:
@@ -70,7 +68,8 @@ def inject(run: Path, fault: str, **given: Unpack[Given]) -> None:
         f"{fault}{where} for {sent.host}: {sent.commands} in ras.command.v1, partition {sent.partition}, "
         f"offset {sent.offset}"
     )
-    click.echo(f"a run that does not go on takes it with: rasfleet resume {shlex.quote(str(run))}", err=True)
+    where = shlex.quote(run) + (f" --kafka {given['kafka']}" if given["kafka"] else "")
+    click.echo(f"a run that does not go on takes it with: rasfleet resume {where}", err=True)
 
 
 command = inject

@@ -3,9 +3,16 @@
 import json
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+
+from fleet.place import of_brokers
+
+if TYPE_CHECKING:
+    from fleet.integrity import Report
+    from fleet.manifest import Manifest
+    from fleet.place import AnyLog
 
 CORRUPT: Final = 4
 
@@ -16,34 +23,83 @@ def log() -> None:
 
 
 @log.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
+@of_brokers
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(run: Path, *, as_json: bool) -> None:
+def verify(run: str, kafka: str | None, *, as_json: bool) -> None:
     """Check every checksum, the gap-free positions and sequences, keys, times and the digest of RUN.
 
-    Damage is named with its file and byte, and what is whole behind it is checked all the same. A torn frame at
+    Damage is named with its file and byte, or its topic and offset, and what is whole behind it is checked all the same. A torn frame at
     the end of a run that was cut off is no damage. Exit code 4 when something is wrong.
     """
-    from fleet.integrity import check
-    from fleet.log.files import FileLog
-
-    report = check(FileLog.open(run))
+    report, unit = _checked(run, kafka)
     if as_json:
         problems = [problem._asdict() for problem in report.problems]
         click.echo(json.dumps(report._asdict() | {"problems": problems, "whole": report.whole}))
     else:
         for problem in report.problems:
-            click.echo(f"{problem.place}: at byte {problem.offset}: {problem.reason}")
+            click.echo(f"{problem.place}: at {unit} {problem.offset}: {problem.reason}")
         if report.problem_count > len(report.problems):
             click.echo(f"and {report.problem_count - len(report.problems)} more")
         for topic, count in report.records.items():
             click.echo(f"{topic:20}{count:>12,} records")
-        click.echo(f"{'frames':20}{report.frames:>12,}")
+        if report.frames:
+            click.echo(f"{'frames':20}{report.frames:>12,}")
         matches = "as the run had it" if report.finished else "the run has no summary to compare with"
         click.echo(f"{'digest':20}{report.digest}" + (f", {matches}" if report.whole else ""))
         click.echo("whole" if report.whole else "NOT whole")
     if not report.whole:
         sys.exit(CORRUPT)
+
+
+def _checked(run: str, kafka: str | None) -> tuple["Report", str]:
+    """What was found, and what its offsets count."""
+    from fleet.integrity import check
+    from fleet.log.files import FileLog
+    from fleet.place import opened
+
+    with opened(run, kafka) as log:
+        if isinstance(log, FileLog):
+            return check(log), "byte"
+        from fleet.integrity_there import check_there
+
+        return check_there(log), "offset"
+
+
+@log.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@of_brokers
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def copy(source: str, target: str, kafka: str | None, *, as_json: bool) -> None:
+    """Copy a run's log: a folder, or kafka:NAME on the brokers that --kafka or RASFLEET_KAFKA names.
+
+    TO is new. The copy holds the same commands, events and summary, and rasfleet log verify finds it whole.
+    """
+    from fleet.copying import copy
+    from fleet.place import ON_BROKERS, opened, servers_of
+
+    servers = servers_of(kafka) if ON_BROKERS in (source[: len(ON_BROKERS)], target[: len(ON_BROKERS)]) else None
+    with opened(source, servers if source.startswith(ON_BROKERS) else "") as log:
+        copied = copy(log, _made(target, servers, log.manifest))
+    if as_json:
+        click.echo(json.dumps({"from": source, "to": target} | copied._asdict()))
+        return
+    for topic, count in copied.records.items():
+        click.echo(f"{topic:20}{count:>12,} records")
+
+
+def _made(target: str, servers: str | None, manifest: "Manifest") -> "AnyLog":
+    """A new log."""
+    from fleet.log.files import FileLog
+    from fleet.place import ON_BROKERS, brokers_of, say
+
+    if not target.startswith(ON_BROKERS):
+        return FileLog.create(Path(target), manifest)
+    from fleet.log.kafka.log import KafkaLog
+
+    assert servers is not None, "the target is on brokers"
+    return KafkaLog.create(brokers_of(servers), target.removeprefix(ON_BROKERS), manifest, say=say)
 
 
 command = log

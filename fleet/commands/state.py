@@ -1,31 +1,33 @@
 """``rasfleet state``: a host of a run at a time."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
+from fleet.place import of_brokers
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
+@of_brokers
 @click.option("--host", required=True, help="Its name.")
 @click.option("--at", help="Virtual time: 90, 1.5h, 2026-01-01T00:20:00Z; the end by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def state(run: Path, host: str, at: str | None, *, as_json: bool) -> None:
+def state(run: str, kafka: str | None, host: str, at: str | None, *, as_json: bool) -> None:
     """Show a host's registers, records, pages, guests and ledger at a time.
 
     The host's commands go through it again, up to then; nothing else of RUN is touched.
     """
-    from fleet.log.files import FileLog
     from fleet.look import host_at
+    from fleet.place import opened
     from fleet.scenario import epoch_ns
     from fleet.times import virtual_ns
     from nodes.stack.look import state_of
 
-    log = FileLog.open(run)
-    time_ns = None if at is None else virtual_ns(at, epoch_ns(log.manifest.start))
-    found = state_of(host_at(log, host, time_ns))
+    with opened(run, kafka) as log:
+        time_ns = None if at is None else virtual_ns(at, epoch_ns(log.manifest.start))
+        found = state_of(host_at(log, host, time_ns))
     if as_json:
         click.echo(json.dumps(found))
     else:

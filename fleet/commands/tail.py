@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from fleet.place import of_brokers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fleet.codec import UnknownEvent
-    from fleet.log.files import FileLog
     from fleet.log.frames import Damage
     from fleet.log.protocol import Entry
+    from fleet.place import AnyLog
     from nodes.events import Event
 
     Decoded = tuple[Entry, Event | UnknownEvent]
@@ -32,7 +34,8 @@ TOPICS: Final = {
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
+@of_brokers
 @click.option(
     "--topic",
     "topics",
@@ -46,19 +49,21 @@ TOPICS: Final = {
 @click.option("--follow", is_flag=True, help="Go on while the run is written, until it is over.")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: one object a line.")
 def tail(
-    run: Path, topics: tuple[str, ...], host: str | None, since: str | None, *, follow: bool, as_json: bool
+    run: str,
+    kafka: str | None,
+    topics: tuple[str, ...],
+    host: str | None,
+    since: str | None,
+    *,
+    follow: bool,
+    as_json: bool,
 ) -> None:
     """Print the events of RUN, by time: registers and blocks as hex.
 
     Damage is told on stderr and passed over; the exit code is 4 then. With --follow it ends what is printed.
     """
-    from fleet.log.files import FileLog
-    from fleet.present import entry_object
-    from fleet.scenario import epoch_ns
-    from fleet.times import virtual_ns
+    from fleet.place import opened
 
-    log = FileLog.open(run)
-    since_ns = 0 if since is None else virtual_ns(since, epoch_ns(log.manifest.start))
     damaged: list[str] = []
 
     def on_damage(path: Path, damage: "Damage") -> None:
@@ -66,20 +71,34 @@ def tail(
             damaged.append(f"{path}: at byte {damage.start}: {damage.reason}")
 
     named = [TOPICS.get(topic, topic) for topic in topics] or list(TOPICS.values())[1:]
-    write = sys.stdout.write
-    found = _followed(log, named, host) if follow else _events(log, named, host, on_damage)
-    for entry, event in found:
-        if event.time_ns >= since_ns:
-            told = entry_object(entry, event)
-            write((json.dumps(told) if as_json else _line(told)) + "\n")
-    sys.stdout.flush()
+    with opened(run, kafka) as log:
+        found = _followed(log, named, host) if follow else _events(log, named, host, on_damage)
+        _print(found, _since_ns(log, since), as_json=as_json)
     for line in dict.fromkeys(damaged):
         click.echo(f"rasfleet: {line}", err=True)
     if damaged:
         sys.exit(CORRUPT)
 
 
-def _followed(log: "FileLog", topics: list[str], host: str | None) -> "Iterator[Decoded]":
+def _since_ns(log: "AnyLog", since: str | None) -> int:
+    from fleet.scenario import epoch_ns
+    from fleet.times import virtual_ns
+
+    return 0 if since is None else virtual_ns(since, epoch_ns(log.manifest.start))
+
+
+def _print(found: "Iterator[Decoded]", since_ns: int, *, as_json: bool) -> None:
+    from fleet.present import entry_object
+
+    write = sys.stdout.write
+    for entry, event in found:
+        if event.time_ns >= since_ns:
+            told = entry_object(entry, event)
+            write((json.dumps(told) if as_json else _line(told)) + "\n")
+    sys.stdout.flush()
+
+
+def _followed(log: "AnyLog", topics: list[str], host: str | None) -> "Iterator[Decoded]":
     """The records as they come."""
     from fleet.following import follow
     from fleet.partition import partition_of
@@ -93,7 +112,7 @@ def _followed(log: "FileLog", topics: list[str], host: str | None) -> "Iterator[
     return follow(log, partitions, topics, host, pause=pause)
 
 
-def _events(log: "FileLog", topics: list[str], host: str | None, on_damage: "OnDamage") -> "Iterator[Decoded]":
+def _events(log: "AnyLog", topics: list[str], host: str | None, on_damage: "OnDamage") -> "Iterator[Decoded]":
     """The records of several topics, merged by time."""
     from fleet.following import order
     from fleet.partition import partition_of
@@ -105,13 +124,18 @@ def _events(log: "FileLog", topics: list[str], host: str | None, on_damage: "OnD
 
 
 def _decoded(
-    log: "FileLog", topic: str, partition: int, host: str | None, on_damage: "OnDamage"
+    log: "AnyLog", topic: str, partition: int, host: str | None, on_damage: "OnDamage"
 ) -> "Iterator[Decoded]":
     from fleet.codec import decode_command, decode_event
+    from fleet.log.files import FileLog
     from nodes.events import COMMAND
 
     decode = decode_command if topic == COMMAND else decode_event
-    for entry in log.read(topic, partition, on_damage=on_damage):
+    if isinstance(log, FileLog):
+        entries = log.read(topic, partition, on_damage=on_damage)
+    else:
+        entries = log.read(topic, partition)
+    for entry in entries:
         if host is None or entry.key == host.encode():
             yield entry, decode(entry.value)
 

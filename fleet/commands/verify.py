@@ -2,28 +2,30 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Final
 
 import click
+
+from fleet.place import of_brokers
 
 DIFFERS: Final = 1
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
+@of_brokers
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(run: Path, *, as_json: bool) -> None:
+def verify(run: str, kafka: str | None, *, as_json: bool) -> None:
     """Run RUN again and compare every event, byte for byte.
 
     The commands come from the log; where a scenario made them, they are made again too. Nothing is written. Exit
     code 1 when anything differs. A run that was cut off is compared as far as it goes.
     """
     from fleet.again import run_again, told
-    from fleet.log.files import FileLog
+    from fleet.place import opened
 
-    log = FileLog.open(run)
-    compared = run_again(log)
+    with opened(run, kafka) as log:
+        compared = run_again(log)
     if as_json:
         differences = [difference.as_object() for difference in compared.differences]
         same = not compared.difference_count

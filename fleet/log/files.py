@@ -21,7 +21,7 @@ import msgspec
 from fleet.codec import TOPICS
 from fleet.log.batches import batch_of, batch_span
 from fleet.log.disk import DISK, Disk
-from fleet.log.follow import FileFeed, FrameFollower
+from fleet.log.follow import FileFeed, FileFollowing, FrameFollower
 from fleet.log.frames import (
     COMMANDS,
     EVENTS,
@@ -293,6 +293,14 @@ class FileLog:
     def feed(self, partition: int, offset: int) -> FileFeed:
         """The commands of a partition from an offset on."""
         return FileFeed(self.follow(COMMANDS, partition), offset)
+
+    def is_over(self) -> bool:
+        """Whether the run has ended, as far as is known."""
+        return self.summary() is not None
+
+    def following(self, partition: int, topics: Sequence[str]) -> list[FileFollowing]:
+        """What hands out the records of some topics of a partition as they come: commands, or events."""
+        return [FileFollowing(self.follow(_content(topics[0]), partition), partition, topics)]
 
     async def close(self) -> None:
         """No more commands will be appended, and another program may carry the run out."""

@@ -6,14 +6,14 @@ nobody will finish it, and that is corruption; so it is where the frame must be 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from fleet.log.batches import values_of
 from fleet.log.disk import DISK, Disk
-from fleet.log.frames import FILE_HEAD_SIZE, FileHead, Frame, frame_at, place_at
-from fleet.log.protocol import Commands, CorruptLog
+from fleet.log.frames import FILE_HEAD_SIZE, FileHead, Frame, entries, frame_at, place_at
+from fleet.log.protocol import Commands, CorruptLog, Entry
 from fleet.log.segments import never_written, plain, wrong_head
 from nodes.events import COMMAND
 from nodes.spec.layout import Malformed
@@ -194,6 +194,28 @@ class FileFeed:
         except Malformed as fault:
             raise CorruptLog(str(self._frames.path), start, f"in {COMMAND}: {fault}") from None
         return values[max(0, self._offset - first) :]
+
+    def close(self) -> None:
+        """Be done with it."""
+        self._frames.close()
+
+
+class FileFollowing:
+    """The records of one partition as its frames come (fleet.log.protocol.Following)."""
+
+    def __init__(self, frames: FrameFollower, partition: int, topics: Sequence[str]) -> None:
+        self._frames = frames
+        self._partition = partition
+        self._topics = topics
+
+    def next(self) -> list[Entry]:
+        """Those of the next frame that holds some."""
+        found: list[Entry] = []
+        while not found and (frame := self._frames.next()) is not None:
+            for part in frame.parts:
+                if part.topic in self._topics:
+                    found += entries(part, self._partition, str(self._frames.path), frame.start)
+        return found
 
     def close(self) -> None:
         """Be done with it."""

@@ -125,6 +125,16 @@ class CommandFeed(Protocol):
         """Be done with it."""
 
 
+class Following(Protocol):
+    """Records of one partition as they come."""
+
+    def next(self) -> list[Entry]:
+        """Further records; none while there are none. Never waits for some. Raises LogError."""
+
+    def close(self) -> None:
+        """Be done with it."""
+
+
 class Log(Protocol):
     """The log of one run."""
 

@@ -10,8 +10,9 @@ from collections import deque
 from typing import Final
 
 from fleet.log.kafka.loop import Loop
+from fleet.log.kafka.positions import Sieve
 from fleet.log.kafka.reader import Reader
-from fleet.log.protocol import Commands
+from fleet.log.protocol import Commands, Entry
 from fleet.offsets import runs_of
 
 POLL_S: Final = 0.2  # of one look: so long may it take until a stop or an end is noticed
@@ -51,4 +52,30 @@ class KafkaFeed:
     def close(self) -> None:
         """Be done with it."""
         self._stopped = True
+        self._loop.post(self._reader.close())
+
+
+class KafkaFollowing:
+    """The records of one partition of one topic as they come, each once (fleet.log.protocol.Following)."""
+
+    def __init__(self, loop: Loop, reader: Reader, sieve: Sieve | None) -> None:
+        self._loop = loop
+        self._reader = reader
+        self._sieve = sieve  # of events
+        self._end: int | None = None
+
+    def next(self) -> list[Entry]:
+        """Further records."""
+        found = self._loop.call(self._next())
+        return found if self._sieve is None else list(self._sieve.sift(found))
+
+    async def _next(self) -> list[Entry]:
+        return await self._reader.next(0.0) if self._end is None else await self._reader.upto(self._end)
+
+    async def find_end(self) -> None:
+        """Nothing more will be written: from now on what stands there is waited for. In the loop of the log."""
+        self._end = await self._reader.end()
+
+    def close(self) -> None:
+        """Be done with it."""
         self._loop.post(self._reader.close())

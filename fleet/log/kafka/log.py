@@ -16,7 +16,7 @@ from fleet.codec import TOPICS
 from fleet.log.kafka.board import Board
 from fleet.log.kafka.checkpoints import backwards
 from fleet.log.kafka.connection import Brokers, Outage, is_slow, parted, reached
-from fleet.log.kafka.feed import KafkaFeed
+from fleet.log.kafka.feed import KafkaFeed, KafkaFollowing
 from fleet.log.kafka.group import Assigned, Group, Revoked
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.manifests import Runs
@@ -58,6 +58,8 @@ class KafkaLog:
         self._streams: dict[tuple[str, int], Stream] = {}
         self._writers: list[KafkaWriter] = []
         self._readers: set[Reader] = set()
+        self._followed: list[KafkaFollowing] = []  # that have not heard of the end
+        self._seen: Board | None = None
 
     @classmethod
     def create(
@@ -130,6 +132,10 @@ class KafkaLog:
         for part in self.parts(topic, partition, start):
             yield from sieve.sift(part)
 
+    def count(self, topic: str) -> int:
+        """How many records a topic holds; of events, each once."""
+        return sum(1 for partition in range(self.manifest.partitions) for _ in self.read(topic, partition))
+
     async def end_of(self, topic: str, partition: int) -> int:
         """The offset in Kafka behind what stands in a partition now. In the loop of the log."""
         reader = self.reader(topic, partition, 0)
@@ -182,6 +188,31 @@ class KafkaLog:
         reader = self.reader(COMMAND, partition, offset, patience_s=None, passed=passed)
         self._readers.add(reader)
         return KafkaFeed(self.loop, reader)
+
+    def is_over(self) -> bool:
+        """Whether the run has ended, as far as is known. Who follows it hears of its end by asking this."""
+        return self.loop.call(self._look())
+
+    async def _look(self) -> bool:
+        if self._seen is None:
+            self._seen = self.board()
+            await self._seen.catch_up()
+        await self._seen.look(0.0)
+        if self._seen.has("summary"):
+            await asyncio.gather(*(of.find_end() for of in self._followed))
+            self._followed = []
+            return True
+        return False
+
+    def following(self, partition: int, topics: Sequence[str]) -> list[KafkaFollowing]:
+        """What hands out the records of some topics of a partition as they come, one for each topic."""
+        found = []
+        for topic in topics:
+            reader = self.reader(topic, partition, 0, passed=_passed if topic == COMMAND else None)
+            sieve = None if topic == COMMAND else Sieve(0)
+            found.append(KafkaFollowing(self.loop, reader, sieve))
+        self._followed += found
+        return found
 
     def writer(self, partition: int) -> KafkaWriter:
         """The writer of a partition's events."""
@@ -269,6 +300,8 @@ class KafkaLog:
         readers, self._readers = self._readers, set()
         for reader in readers:
             await reader.close()
+        if self._seen is not None:
+            await self._seen.close()
         await self._commands.close()
         self._streams.clear()
 

@@ -38,7 +38,9 @@ COMMANDS: Final = {  # name -> what it does, in the order of help
     "info": "Say what a run is and holds.",
     "state": "Show a host's registers, records, pages, guests and ledger at a time.",
     "verify": "Run a run again and compare every event.",
-    "log": "Look after a run's log: verify.",
+    "log": "Look after a run's log: verify, copy.",
+    "runs": "List the runs that Kafka keeps.",
+    "topics": "Show a run's topics on Kafka, make or remove them.",
     "validate": "Check a scenario and print its plan.",
     "schema": "Print the JSON Schema of scenarios, or a table of their keys.",
 }

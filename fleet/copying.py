@@ -49,7 +49,9 @@ async def _copy(source: RunLog, target: RunLog) -> Copied:
 async def _copy_events(source: RunLog, target: RunLog, partition: int, records: dict[str, int]) -> None:
     writer = target.writer(partition)
     writer.take_over()
-    spans = _spans({topic: source.read(topic, partition) for topic in HOST_TOPICS}, whole=source.summary() is not None)
+    spans = _spans(
+        {topic: source.read(topic, partition) for topic in HOST_TOPICS}, whole=source.summary() is not None
+    )
     batches: dict[str, list[Written]] = {topic: [] for topic in HOST_TOPICS}
     try:
         for span in spans:

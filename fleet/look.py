@@ -6,8 +6,7 @@ Source: the design's section 4 (commands are the input; the state follows from t
 from difflib import get_close_matches
 
 from fleet.again import check_behaviour, commands_of
-from fleet.log.protocol import RunLog
-from fleet.log.protocol import LogError
+from fleet.log.protocol import LogError, RunLog
 from fleet.partition import partition_of
 from fleet.plan import plan_of
 from nodes.actor import Hosts

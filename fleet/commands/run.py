@@ -131,7 +131,9 @@ def _run_on_kafka(given: Given, plan: "Plan", manifest: "Manifest", workers: int
         return
     written = only_command(log, plan)
     told = {"run": log.run, "kafka": log.servers, "commands": sum(written), "offsets": written}
-    words = f"run {log.run}: {sum(written):,} commands wait for: rasfleet worker --kafka {log.servers} --run {log.run}"
+    words = (
+        f"run {log.run}: {sum(written):,} commands wait for: rasfleet worker --kafka {log.servers} --run {log.run}"
+    )
     click.echo(json.dumps(told) if given["as_json"] else words)
 
 

@@ -43,7 +43,7 @@ def group_of(run: str) -> str:
 
 
 class Group:
-    """One worker's membership. ``instance``: of a worker that is started again under the same name. In one loop."""
+    """One worker's membership, in one loop. ``instance``: of a worker that is started again under this name."""
 
     def __init__(
         self, brokers: Brokers, run: str, assigned: Assigned, revoked: Revoked, *, instance: str | None = None
@@ -96,7 +96,7 @@ class Group:
         return consumer
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
-        """Say how far this worker is, for those who look at lag. Whoever does not own a partition any more, does not."""
+        """Say how far this worker is, for those who look at lag; of partitions that are still its own."""
         if self._consumer is None or not offsets:
             return
         mine = {of.partition for of in self._consumer.assignment()}

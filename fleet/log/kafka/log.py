@@ -282,7 +282,7 @@ class KafkaLog:
     def _of_runs(self, ask: Callable[[Runs], Coroutine[Any, Any, Told]]) -> Told:
         """Ask the topic of all runs. It may be asked of a log that was closed, too."""
         try:
-            return self.loop.call(_asked(self._brokers, self._say, ask))
+            return self.loop.call(asked(self._brokers, self._say, ask))
         finally:
             if self._closed:
                 self.loop.stop()
@@ -306,7 +306,7 @@ class KafkaLog:
         self._streams.clear()
 
 
-async def _asked(
+async def asked(
     brokers: Brokers, say: Callable[[str], None], ask: Callable[[Runs], Coroutine[Any, Any, Told]]
 ) -> Told:
     """What the topic of all runs answers."""
@@ -343,7 +343,7 @@ async def _prepared(brokers: Brokers, run: str, new: Manifest | None, say: Calla
         await topics.ensure("", (RUNS,), 1)
         if new is not None:
             await topics.refuse(run)
-        manifest = await _asked(brokers, say, lambda runs: _described(runs, run, new))
+        manifest = await asked(brokers, say, lambda runs: _described(runs, run, new))
         await topics.ensure(run, OF_A_RUN, manifest.partitions)
     finally:
         await parted(admin.close())

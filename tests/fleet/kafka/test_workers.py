@@ -102,7 +102,9 @@ def test_a_run_that_was_cut_off_is_resumed(there, fresh, small):
     assert there.held(fresh) == (summary, whole)
 
 
-@pytest.mark.parametrize("words", [["run", "storm", "--name", "none"], ["worker", "--run", "none"], ["tail", "none"]])
+@pytest.mark.parametrize(
+    "words", [["run", "storm", "--name", "none"], ["worker", "--run", "none"], ["tail", "none"]]
+)
 def test_brokers_that_do_not_answer_are_told_in_one_line(words):
     done = rasfleet(*words, "--kafka", "127.0.0.1:1")
 

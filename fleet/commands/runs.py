@@ -1,0 +1,46 @@
+"""``rasfleet runs``: the runs that brokers keep."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from fleet.place import of_brokers
+
+if TYPE_CHECKING:
+    from fleet.log.kafka.kept import Kept
+
+
+@click.command()
+@of_brokers
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+def runs(kafka: str | None, *, as_json: bool) -> None:
+    """List the runs on Kafka: name, scenario, seed, partitions, and how far each is."""
+    from fleet.log.kafka import kept
+    from fleet.place import brokers_of, servers_of
+
+    found = [_object(each) for each in kept.runs(brokers_of(servers_of(kafka)))]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for each in found:
+        click.echo(
+            f"{each['run']:24}{each['scenario']:16}seed {each['seed']:<8}{each['partitions']:>3} partitions  "
+            f"{each['ended']:<12}{each['digest'] or ''}".rstrip()
+        )
+
+
+def _object(kept: "Kept") -> dict[str, object]:
+    partitions = kept.manifest.partitions
+    return {
+        "run": kept.run,
+        "scenario": kept.manifest.name,
+        "seed": kept.manifest.seed,
+        "partitions": partitions,
+        "behaviour": kept.manifest.behaviour,
+        "ended": "finished" if kept.summary is not None else f"{kept.ended} of {partitions}",
+        "digest": kept.summary and kept.summary.digest,
+    }
+
+
+command = runs

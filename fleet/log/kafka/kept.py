@@ -1,0 +1,135 @@
+"""What brokers keep of runs: which there are, and a run's topics: shown with their settings, made, removed.
+
+Source: the design's section 4, "A run has a name and a manifest".
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple, TypeVar
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import for_code
+
+from fleet.log.kafka.connection import TROUBLE, Brokers, parted, reached, said
+from fleet.log.kafka.log import OF_A_RUN, asked
+from fleet.log.kafka.loop import Loop
+from fleet.log.kafka.manifests import decoded
+from fleet.log.kafka.topics import RUNS, SETTINGS, Topics, checked_name, topic_of
+from fleet.log.protocol import LogError
+from fleet.manifest import Manifest, Summary
+
+Done = TypeVar("Done")
+_GONE: Final = 3  # org.apache.kafka.common.protocol.Errors: UNKNOWN_TOPIC_OR_PARTITION
+
+
+class Kept(NamedTuple):
+    """A run that brokers keep."""
+
+    run: str
+    manifest: Manifest
+    summary: Summary | None
+    ended: int  # shards that have
+
+
+class Topic(NamedTuple):
+    """A topic as it is there."""
+
+    name: str
+    partitions: int
+    replicas: int
+    settings: dict[str, str]  # those that a run asks for
+
+
+def runs(brokers: Brokers) -> list[Kept]:
+    """The runs that there are, by name. Raises LogError, Unreachable within 10 s."""
+
+    async def found(admin: AIOKafkaAdminClient) -> list[Kept]:
+        if RUNS not in await admin.list_topics():
+            return []
+        values = await asked(brokers, lambda _: None, lambda told: told.all())
+        return [_kept(run, values) for run, value in sorted(values.items()) if "/" not in run and value]
+
+    return _with_admin(brokers, found)
+
+
+def _kept(run: str, values: dict[str, bytes]) -> Kept:
+    summary = values.get(f"{run}/summary")
+    return Kept(
+        run,
+        decoded(run, values[run], Manifest),
+        decoded(f"{run}/summary", summary, Summary) if summary else None,
+        sum(bool(value) for key, value in values.items() if key.startswith(f"{run}/shard/")),
+    )
+
+
+def topics(brokers: Brokers, run: str) -> list[Topic]:
+    """The topics of a run as they are there. Raises LogError, Unreachable within 10 s."""
+
+    async def found(admin: AIOKafkaAdminClient) -> list[Topic]:
+        names = await _of_run(admin, run)
+        if not names:
+            raise LogError(f"run {run}: no topic has its name")
+        described = await admin.describe_topics(names)
+        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+        settings = {part[3]: _settings(part) for answer in answers for part in answer.resources}
+        return sorted(
+            Topic(of["topic"], len(of["partitions"]), len(of["partitions"][0]["replicas"]), settings[of["topic"]])
+            for of in described
+        )
+
+    return _with_admin(brokers, found)
+
+
+def _settings(described: tuple[Any, ...]) -> dict[str, str]:
+    wanted = {name for settings in SETTINGS.values() for name in settings} | {"min.insync.replicas"}
+    return {name: value for name, value, *_ in sorted(described[4]) if name in wanted}
+
+
+async def _of_run(admin: AIOKafkaAdminClient, run: str) -> list[str]:
+    there = set(await admin.list_topics())
+    return [name for topic in OF_A_RUN if (name := topic_of(checked_name(run), topic)) in there]
+
+
+def create(brokers: Brokers, run: str) -> None:
+    """Make the topics of a run that are missing. Raises LogError, Unreachable within 10 s."""
+
+    async def made(admin: AIOKafkaAdminClient) -> None:
+        manifest = await asked(brokers, lambda _: None, lambda told: told.manifest(run))
+        await Topics(admin).ensure(run, OF_A_RUN, manifest.partitions)
+
+    _with_admin(brokers, made)
+
+
+def delete(brokers: Brokers, run: str) -> int:
+    """Remove a run: its topics, then all that is said about it. How many topics. Raises LogError."""
+
+    async def removed(admin: AIOKafkaAdminClient) -> int:
+        names = await _of_run(admin, run)
+        answer = await admin.delete_topics(names) if names else None
+        for name, code, *_ in answer.topic_error_codes if answer is not None else ():
+            if code not in (0, _GONE):
+                raise LogError(f"topic {name}: cannot be removed ({for_code(code).__name__} {code})")
+        values = await asked(brokers, lambda _: None, lambda told: told.all())
+        for key, value in sorted(values.items(), reverse=True):  # the manifest last
+            if value and (key == run or key.startswith(f"{run}/")):
+                await asked(brokers, lambda _: None, lambda told, key=key: told.put(key, None))  # type: ignore[misc]
+        return len(names)
+
+    return _with_admin(brokers, removed)
+
+
+def _with_admin(brokers: Brokers, work: Callable[[AIOKafkaAdminClient], Coroutine[Any, Any, Done]]) -> Done:
+    async def whole() -> Done:
+        admin = await reached(brokers)
+        try:
+            return await work(admin)
+        except TROUBLE as fault:
+            raise LogError(f"{brokers.servers}: {said(fault)}") from None
+        finally:
+            await parted(admin.close())
+
+    loop = Loop()
+    try:
+        return loop.call(whole())
+    finally:
+        loop.stop()

@@ -1,0 +1,93 @@
+"""The commands on a run that brokers keep: the same as on files."""
+
+import asyncio
+import json
+import secrets
+
+import pytest
+
+from fleet.log.kafka.log import OF_A_RUN
+from fleet.log.kafka.topics import SETTINGS
+from tests.runs import SMALL, rasfleet
+
+
+@pytest.fixture(scope="module")
+def copied(there, small):
+    """The small storm, copied from files."""
+    name = f"copied-{secrets.token_hex(6)}"
+    done = on_broker(there, "log", "copy", small[0], f"kafka:{name}")
+    assert done.returncode == 0, done.stderr
+    return name
+
+
+def on_broker(there, *words):
+    return rasfleet(*words, "--kafka", there.servers)
+
+
+def test_a_copy_to_kafka_holds_what_the_files_hold(there, copied, small):
+    assert there.held(copied) == small[1:]
+
+
+def test_a_copy_back_to_files_is_whole(there, copied, small, tmp_path):
+    done = on_broker(there, "log", "copy", f"kafka:{copied}", tmp_path / "back")
+    checked = rasfleet("log", "verify", tmp_path / "back", "--json")
+
+    assert done.returncode == checked.returncode == 0, done.stderr
+    assert json.loads(checked.stdout)["digest"] == small[1].digest
+
+
+def test_a_copy_of_a_run_that_was_cut_off_can_be_carried_on(there, fresh, small, tmp_path):
+    _, log = there.begun(fresh, **SMALL)
+    asyncio.run(log.close())
+    on_broker(there, "log", "copy", f"kafka:{fresh}", tmp_path / "back")
+    done = rasfleet("resume", tmp_path / "back", "--json")
+
+    assert json.loads(done.stdout)["digest"] == small[1].digest
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["log", "verify"], ["verify"], ["tail", "--json"], ["tail", "--follow"], ["state", "--host=host-0003"]],
+)
+def test_a_command_says_of_a_run_on_kafka_what_it_says_of_files(there, copied, small, words):
+    there_said = on_broker(there, *words, copied)
+    said = rasfleet(*words, small[0])
+
+    assert there_said.returncode == 0, there_said.stderr
+    assert there_said.stdout.splitlines() == [line for line in said.stdout.splitlines() if line[:6] != "frames"]
+
+
+def test_the_environment_names_the_brokers(there, copied, small):
+    done = rasfleet("info", copied, "--json", RASFLEET_KAFKA=there.servers)
+
+    assert json.loads(done.stdout)["digest"] == small[1].digest
+
+
+def test_a_fault_that_is_sent_to_a_run_that_is_over_is_taken_when_it_is_resumed(there, fresh, small, tmp_path):
+    on_broker(there, "log", "copy", small[0], f"kafka:{fresh}")
+    sent = on_broker(there, "inject", fresh, "memory-uer", "--host", "host-0003", "--count", 2)
+    done = on_broker(there, "resume", fresh, "--workers", 1, "--json")
+    checked = on_broker(there, "log", "verify", fresh)
+
+    assert sent.returncode == 0, sent.stderr
+    assert json.loads(done.stdout)["faults"] == small[1].faults + 2
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_a_run_and_its_topics_are_listed_until_they_are_removed(there, fresh, small):
+    _, log = there.begun(fresh, **SMALL)
+    asyncio.run(log.close())
+    topics = {of["name"]: of for of in json.loads(on_broker(there, "topics", fresh, "--json").stdout)}
+    kept = on_broker(there, "topics", fresh, "--delete")
+    removed = on_broker(there, "topics", fresh, "--delete", "--yes")
+
+    assert topics.keys() == {f"{fresh}.{topic}" for topic in OF_A_RUN}
+    assert all(SETTINGS[topic].items() <= topics[f"{fresh}.{topic}"]["settings"].items() for topic in OF_A_RUN)
+    assert (kept.returncode, removed.returncode) == (2, 0)
+    assert fresh not in on_broker(there, "runs").stdout
+
+
+def test_runs_say_how_far_they_are(there, copied, small):
+    found = json.loads(on_broker(there, "runs", "--json").stdout)
+
+    assert [of["digest"] for of in found if of["run"] == copied] == [small[1].digest]

@@ -24,7 +24,7 @@ class Entry(NamedTuple):
 
     topic: str
     partition: int
-    offset: int  # position in the partition
+    offset: int  # position in the partition; of an event the one that it says
     timestamp_ms: int  # real time since 1970
     key: bytes
     value: bytes

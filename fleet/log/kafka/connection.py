@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownError, kafka_errors
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 
 from fleet.log.protocol import LogError, Unreachable
@@ -23,6 +23,8 @@ PART_S: Final = 5.0  # that a client gets to close; then it is dropped
 COMPRESSIONS: Final = {"none": "", "lz4": "cramjam", "zstd": "cramjam"}  # name -> module that it needs
 TROUBLE: Final = (KafkaError, OSError, TimeoutError)  # what brokers and the way to them may answer
 
+for _code in range(73, 150):  # that aiokafka has no names for: a number says more than "unknown"
+    kafka_errors.setdefault(_code, type("UnknownError", (UnknownError,), {"errno": _code}))
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # what people are to know is said by us
 
 

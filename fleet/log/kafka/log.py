@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from fleet.codec import TOPICS
 from fleet.log.kafka.checkpoints import backwards
 from fleet.log.kafka.connection import Brokers, Outage, is_slow, parted, reached
@@ -152,7 +154,7 @@ class KafkaLog:
                 "behind": behind,
             }
             headers = [(f"dlq_{name}", str(value).encode()) for name, value in letter.items()]
-            await self._stream(DEAD_COMMANDS, 0).append([(0, b"", b"")], headers)
+            await self._stream(DEAD_COMMANDS, 0).append([(0, b"", msgspec.json.encode(letter))], headers)
             self._say(
                 f"{COMMAND}, partition {partition}: offsets {first} to {behind - 1} are corrupt, passed over"
             )
@@ -217,8 +219,7 @@ class KafkaLog:
 
     async def _close(self) -> None:
         writers, self._writers = self._writers, []
-        for writer in writers:
-            await writer.release()
+        await asyncio.gather(*(writer.release() for writer in writers))
         readers, self._readers = self._readers, set()
         for reader in readers:
             await reader.close()

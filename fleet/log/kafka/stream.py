@@ -18,6 +18,7 @@ from fleet.log.kafka.topics import Place
 from fleet.log.protocol import Entry, LogError, Record
 
 REFUSALS_MAX: Final = 5  # of the same records in a row, by a broker that answers; then it is an error
+PAUSE_S: Final = 0.1  # after a refusal, and as much more after each further one
 
 Same = Callable[[Entry, Record], bool]  # is what stands there this record? Raises Contradiction
 
@@ -59,6 +60,7 @@ class Stream:
                     refusals = refusals + 1 if unknown.refused else 0
                     if refusals >= REFUSALS_MAX:
                         raise LogError(f"{self._place}: refused ({unknown})") from None
+                    await asyncio.sleep(PAUSE_S * refusals)
                     continue
                 if offset < 0:
                     continue  # stored, nobody knows where: it is looked for

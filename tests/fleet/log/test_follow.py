@@ -171,7 +171,7 @@ async def test_a_feed_gives_the_commands_of_many_segments_from_an_offset_on(tmp_
     feed = log.feed(0, 3)
     values = []
     while len(values) < 37:
-        values += await feed.next()
+        values += (await feed.next()).values
     feed.close()
 
     assert values == [record(number).value for number in range(3, 40)]

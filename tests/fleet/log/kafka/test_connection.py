@@ -5,9 +5,10 @@ import socket
 import time
 
 import pytest
+from aiokafka.errors import for_code
 
 from fleet.__main__ import UNREACHABLE, _explained
-from fleet.log.kafka.connection import CONNECT_S, Brokers, parted
+from fleet.log.kafka.connection import CONNECT_S, Brokers, parted, said
 from fleet.log.kafka.log import KafkaLog
 from fleet.log.protocol import Unreachable
 from nodes.events import COMMAND, SYNDROME
@@ -45,6 +46,12 @@ def test_brokers_that_say_nothing_are_unreachable_within_ten_seconds(silent, cap
 
     assert time.monotonic() - began_s < CONNECT_S + 2
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_error_that_the_client_has_no_name_for_is_told_by_its_number():
+    assert said(for_code(87)()) == "UnknownError 87"
+    assert said(for_code(10)()) == "MessageSizeTooLargeError 10"
+    assert said(OSError(111, "refused")) == "ConnectionRefusedError 111"
 
 
 async def test_a_client_that_is_cancelled_while_it_closes_does_not_cancel_us():

@@ -121,23 +121,31 @@ def test_two_processes_that_carry_out_one_run_at_once_contradict_nowhere(brokers
     }
 
 
-def test_a_storm_goes_on_when_every_broker_was_gone(broker, whole):
-    plan, log = begun(Brokers(broker.bootstrap), "storm")
+def disturbed(cluster):
+    """The small storm on a cluster whose first node dies in the middle of it and comes back; what it came to."""
+    plan, log = begun(Brokers(cluster.bootstrap), "storm")
     run = Run(log, plan)
 
-    async def disturbed():
+    async def going_through():
         going = asyncio.ensure_future(run.run())
         while not sum(shard.outlet.outputs[SYNDROME].n for shard in run.shards.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        broker.kill(1)
+        cluster.kill(1)
         await asyncio.sleep(1)
-        await asyncio.to_thread(broker.restart, 1)
+        await asyncio.to_thread(cluster.restart, 1)
         await going
         await log.close()
 
-    asyncio.run(disturbed())
-    assert run.summary() == whole[0]
-    assert held(Brokers(broker.bootstrap), "storm")[0] == whole[1]
+    asyncio.run(going_through())
+    return run.summary(), held(Brokers(cluster.bootstrap), "storm")[0]
+
+
+def test_a_storm_goes_on_when_every_broker_was_gone(broker, whole):
+    assert disturbed(broker) == whole
+
+
+def test_a_storm_goes_on_when_a_leader_dies_and_comes_back(three, whole):
+    assert disturbed(three) == whole
 
 
 def test_what_a_run_holds_is_the_same_however_it_is_read(brokers, fresh, whole):

@@ -59,7 +59,13 @@ def wrong_head(stored: bytes, expected: FileHead, place: str) -> str:
 
 
 def never_written(file: BinaryIO, stored: bytes, expected: FileHead) -> bool:
-    """Whether a file is what a crash leaves of its first frame: head in part or zeros, and no whole frame."""
+    """Whether a file is what a crash leaves of its first frame: head in part or zeros, and no whole frame.
+
+    ``stored`` is the head as it was read; one that is another by now is being written.
+    """
+    file.seek(0)
+    if file.read(FILE_HEAD_SIZE) != stored:
+        return True
     in_part = all(got in (0, want) for got, want in zip(stored, file_head(expected), strict=False))
     return in_part and not any(isinstance(found, Frame) for found in frames(file))
 

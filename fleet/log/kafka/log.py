@@ -295,8 +295,7 @@ class KafkaLog:
 
     async def _close(self) -> None:
         writers, self._writers = self._writers, []
-        for writer in writers:
-            await writer.release()
+        await asyncio.gather(*(writer.release() for writer in writers))
         readers, self._readers = self._readers, set()
         for reader in readers:
             await reader.close()

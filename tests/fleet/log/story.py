@@ -172,7 +172,7 @@ class Story:
         """Hand commands out as a shard gets them: what it has seen is durable."""
         feed = self.log.feed(0, 0)
         try:
-            values = done(feed.next())
+            values = done(feed.next()).values
         finally:
             feed.close()
         self.record.say(Acknowledged(COMMAND, 0, values))

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from fleet.log import segments
 from fleet.log.files import FileLog
 from fleet.log.follow import PATIENCE
 from fleet.log.frames import COMMANDS, EVENTS, Frame
@@ -170,7 +171,7 @@ async def test_a_feed_gives_the_commands_of_many_segments_from_an_offset_on(tmp_
     feed = log.feed(0, 3)
     values = []
     while len(values) < 37:
-        values += await feed.next()
+        values += (await feed.next()).values
     feed.close()
 
     assert values == [record(number).value for number in range(3, 40)]
@@ -210,3 +211,21 @@ def test_a_file_that_cannot_be_synchronised_is_told_with_its_name(tmp_path, foll
     monkeypatch.setattr(os, "fdatasync", refuse)
     with pytest.raises(LogError, match=r"0000-0000.log: cannot synchronise: Input/output error"):
         follower.sync()
+
+
+def test_a_head_that_is_written_between_two_looks_is_no_corruption(tmp_path, follow, monkeypatch):
+    log = made(tmp_path)
+    path = tmp_path / FIRST
+    path.touch()
+    follower = follow(log)
+    real = segments.wrong_head
+
+    def looked(stored, *given):
+        if not stored:
+            appended(log, 0)  # while the follower thinks about what it read
+        return real(stored, *given)
+
+    monkeypatch.setattr("fleet.log.follow.wrong_head", looked)
+
+    assert follower.next() is None
+    assert isinstance(follower.next(), Frame)

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError, TopicAuthorizationFailedError
 
 from fleet.log.kafka.connection import Brokers
@@ -175,3 +175,30 @@ async def test_events_that_are_corrupt_end_the_reading(broker, own):
     with pytest.raises(CorruptLog, match=r"at offset 3: .*CRC"):
         found.extend(entry.offset for entry in own.read(SYNDROME, 0))
     assert found == [0, 1, 2]
+
+
+async def test_where_somebody_else_wrote_in_a_transaction_the_hole_is_passed_over(log, again):
+    await log.append_commands(0, [record(0), record(1)])
+    await log.loop.wait(in_a_transaction(log, record(2)))
+    feed = log.feed(0, 0)
+    whole = [await asyncio.wait_for(asyncio.to_thread(read, again(), COMMAND), 30)]
+    offset = await log.append_commands(0, [record(3)])
+    feed.finish(offset)
+    found = []
+    while (part := await feed.next()).values:
+        found.append((part.offset, len(part.values)))
+
+    assert whole == [entries(COMMAND, 0, [record(n) for n in range(3)])]
+    assert (offset, sum(found, ())[-2:]) == (5, (4, 1))
+    assert [entry.offset for entry in again().commands_backwards(0)] == [4, 2, 1, 0]
+
+
+async def in_a_transaction(log, command):
+    """One command as another program may write it: the end of a transaction takes an offset, too."""
+    producer = AIOKafkaProducer(**log._brokers.client(), transactional_id=log.run)
+    await producer.start()
+    async with producer.transaction():
+        await producer.send_and_wait(
+            f"{log.run}.{COMMAND}", command.value, command.key, partition=0, timestamp_ms=command.timestamp_ms
+        )
+    await producer.stop()

@@ -29,8 +29,9 @@ def log() -> None:
 def verify(run: str, kafka: str | None, *, as_json: bool) -> None:
     """Check every checksum, the gap-free positions and sequences, keys, times and the digest of RUN.
 
-    Damage is named with its file and byte, or its topic and offset, and what is whole behind it is checked all the same. A torn frame at
-    the end of a run that was cut off is no damage. Exit code 4 when something is wrong.
+    Damage is named with its file and byte, and what is whole behind it is checked all the same; on Kafka with its
+    topic and offset, and the rest of that partition is left. A torn frame at the end of a run that was cut off is
+    no damage. Exit code 4 when something is wrong.
     """
     report, unit = _checked(run, kafka)
     if as_json:

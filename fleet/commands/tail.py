@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import click
 
@@ -33,6 +33,16 @@ TOPICS: Final = {
 }
 
 
+class Given(TypedDict):
+    """The other options of the command line."""
+
+    kafka: str | None
+    host: str | None
+    since: str | None
+    follow: bool
+    as_json: bool
+
+
 @click.command()
 @click.argument("run")
 @of_brokers
@@ -48,16 +58,7 @@ TOPICS: Final = {
 @click.option("--since", help="From this virtual time on: 90, 1.5h, 2026-01-01T00:20:00Z.")
 @click.option("--follow", is_flag=True, help="Go on while the run is written, until it is over.")
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: one object a line.")
-def tail(
-    run: str,
-    kafka: str | None,
-    topics: tuple[str, ...],
-    host: str | None,
-    since: str | None,
-    *,
-    follow: bool,
-    as_json: bool,
-) -> None:
+def tail(run: str, topics: tuple[str, ...], **given: Unpack[Given]) -> None:
     """Print the events of RUN, by time: registers and blocks as hex.
 
     Damage is told on stderr and passed over; the exit code is 4 then. With --follow it ends what is printed.
@@ -71,9 +72,10 @@ def tail(
             damaged.append(f"{path}: at byte {damage.start}: {damage.reason}")
 
     named = [TOPICS.get(topic, topic) for topic in topics] or list(TOPICS.values())[1:]
-    with opened(run, kafka) as log:
-        found = _followed(log, named, host) if follow else _events(log, named, host, on_damage)
-        _print(found, _since_ns(log, since), as_json=as_json)
+    host = given["host"]
+    with opened(run, given["kafka"]) as log:
+        found = _followed(log, named, host) if given["follow"] else _events(log, named, host, on_damage)
+        _print(found, _since_ns(log, given["since"]), as_json=given["as_json"])
     for line in dict.fromkeys(damaged):
         click.echo(f"rasfleet: {line}", err=True)
     if damaged:

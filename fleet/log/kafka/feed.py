@@ -7,6 +7,7 @@ Source: the design's section 4 (topics); the names of a dead letter's fields are
 """
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from fleet.log.kafka.loop import Loop
@@ -16,6 +17,8 @@ from fleet.log.protocol import Commands, Entry
 from fleet.offsets import runs_of
 
 POLL_S: Final = 0.2  # of one look: so long may it take until a stop or an end is noticed
+
+GIVEN_MAX: Final = 256  # commands handed out at once: a stop waits until they have gone through
 
 
 class KafkaFeed:
@@ -46,13 +49,19 @@ class KafkaFeed:
                 return given
             if self._end is not None and self._reader.position >= self._end:
                 break
-            self._runs.extend(runs_of(await self._loop.wait(self._reader.next(POLL_S))))
+            for run in runs_of(await self._loop.wait(self._reader.next(POLL_S))):
+                self._runs.extend(_cut(run))
         return Commands(self._behind, [])
 
     def close(self) -> None:
         """Be done with it."""
         self._stopped = True
         self._loop.post(self._reader.close())
+
+
+def _cut(run: Commands) -> Iterator[Commands]:
+    for at in range(0, len(run.values), GIVEN_MAX):
+        yield Commands(run.offset + at, run.values[at : at + GIVEN_MAX])
 
 
 class KafkaFollowing:

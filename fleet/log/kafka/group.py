@@ -115,8 +115,10 @@ class Group:
             await let_go(consumer)
 
     async def close(self) -> None:
-        """Leave the partitions, and the group."""
+        """Leave the partitions, and the group: others get the partitions at once."""
         self._closed = True
+        if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
+            self._consumer._coordinator._group_instance_id = None  # noqa: SLF001 (else it stays until its session ends)
         await self._leave()
 
 

@@ -29,6 +29,8 @@ from fleet.worker import PROGRESS_S, progress_of, tell
 
 DRAIN_S: Final = 7.0  # until partitions that are not left are taken away; a stop has 10 s in all
 PART_S: Final = 1.5  # to leave the group, and to close the log; then the process just ends
+END_S: Final = 9.0  # after a stop, with brokers that do not answer, the process just ends
+GIVEN_UP: Final = 3  # its exit code then: no broker answers
 LOOK_S: Final = 0.25  # at what is said about the run
 LAG_S: Final = 5.0  # between two looks at how far the shards are, for those who look at lag
 
@@ -72,8 +74,12 @@ class Joined:
         if done:
             await asyncio.to_thread(self._finish)
         self._hear(progress_of([*self.over.values()]))
-        self._hear(Ended([shard.summary() for shard in self.over.values()], stopped=not done))
+        self.say_ended(stopped=not done)
         return done
+
+    def say_ended(self, *, stopped: bool) -> None:
+        """Say what the shards came to that ended here, or were left last."""
+        self._hear(Ended([shard.summary() for shard in self.over.values()], stopped=stopped))
 
     async def _work_along(self, living: "asyncio.Future[None]") -> None:
         """Be a member, until the run is over or this is to stop, and leave everything written."""
@@ -144,8 +150,12 @@ class Joined:
         if not working:
             return
         _, late = await asyncio.wait(working, timeout=DRAIN_S)
+        if late:
+            named = ", ".join(str(partition) for partition in sorted(self._working[task] for task in late))
+            self._hear(
+                Said(f"partitions {named}: not left within {DRAIN_S:.0f} s, what is not written comes again")
+            )
         for task in late:
-            self._hear(Said(f"partition {self._working[task]} is not left within {DRAIN_S:.0f} s: taken away"))
             task.cancel()
 
     async def _work(self, partition: int, division: int) -> None:
@@ -200,7 +210,7 @@ async def carried(joined: Joined, *, listen: bool) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         if number == signal.SIGTERM or not listen:
-            loop.add_signal_handler(number, joined.stop)
+            loop.add_signal_handler(number, _end, joined)
     listening = asyncio.ensure_future(_listen(joined)) if listen else None
     gc.freeze()
     gc.disable()  # what lives, lives as long as the run; events and commands make no cycles
@@ -210,8 +220,18 @@ async def carried(joined: Joined, *, listen: bool) -> bool:
         if listening is not None:
             listening.cancel()
         if not await joined.close():
-            sys.stdout.flush()
-            os._exit(0)  # what was handled is written; what brokers still answer is of no use
+            os._exit(0)  # everything is written; what brokers still answer is of no use
+
+
+def _end(joined: Joined) -> None:
+    joined.stop()
+    asyncio.get_running_loop().call_later(END_S, _give_up, joined)
+
+
+def _give_up(joined: Joined) -> None:
+    """Brokers do not answer: what was handled and not written comes again, wherever it is gone on with."""
+    joined.say_ended(stopped=True)
+    os._exit(GIVEN_UP)
 
 
 async def _listen(joined: Joined) -> None:
@@ -221,7 +241,7 @@ async def _listen(joined: Joined) -> None:
     while (message := await read_message(reader)) is not None:
         if isinstance(message, Stop):
             break
-    joined.stop()
+    _end(joined)
 
 
 def on_kafka(servers: str, run: str, instance: str) -> int:

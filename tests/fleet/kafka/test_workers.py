@@ -10,7 +10,7 @@ from fleet.carried import only_command
 from fleet.manifest import BEHAVIOUR
 from fleet.run import Run
 from fleet.supervisor import KafkaCrew, Supervisor
-from tests.fleet.kafka.conftest import MIDDLE
+from tests.fleet.kafka.conftest import MIDDLE, There
 from tests.runs import SMALL, carried_out, rasfleet
 
 SIZE = ["--hosts", SMALL["hosts"], "--faults", SMALL["faults"]]
@@ -78,6 +78,34 @@ def test_a_worker_that_is_told_to_end_leaves_what_another_one_goes_on_from(there
     assert [first.returncode, second.returncode] == [0, 0]
     assert cut_off[0] is None
     assert there.held(fresh) == middle
+
+
+def test_a_worker_that_was_taken_for_dead_changes_nothing(there, fresh, middle):
+    plan, log = there.begun(fresh, **MIDDLE)
+    only_command(log, plan)
+    zombie = there.worker(fresh)
+    there.wait_for_events(fresh)
+    zombie.send_signal(signal.SIGSTOP)
+    heir = there.worker(fresh)
+    heir.communicate(timeout=60)
+    zombie.send_signal(signal.SIGCONT)
+    zombie.communicate(timeout=60)
+
+    assert [heir.returncode, zombie.returncode] == [0, 0]
+    assert there.held(fresh) == middle
+
+
+def test_a_worker_ends_soon_when_it_is_told_to_and_no_broker_answers(broker, fresh):
+    alone = There(broker.bootstrap)
+    plan, log = alone.begun(fresh, **MIDDLE)
+    only_command(log, plan)
+    worker = alone.worker(fresh)
+    alone.wait_for_events(fresh)
+    broker.kill(1)
+    worker.send_signal(signal.SIGTERM)
+    said = worker.communicate(timeout=10)[1]
+
+    assert worker.returncode in (0, 3), said  # it may have been leaving already
 
 
 def test_a_worker_that_behaves_otherwise_is_refused(there, fresh):

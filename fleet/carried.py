@@ -13,7 +13,6 @@ from fleet.expectation import ExpectTable, unmet
 from fleet.log.files import FileLog
 from fleet.log.protocol import RunLog
 from fleet.manifest import SCENARIO, Manifest, Options, Summary
-from fleet.place import AnyLog
 from fleet.plan import Plan, plan_of
 from fleet.report import Told
 from fleet.writer import Commands, CommandWriter
@@ -21,6 +20,7 @@ from nodes.events import COMMAND
 
 if TYPE_CHECKING:
     from fleet.log.kafka.log import KafkaLog
+    from fleet.place import AnyLog
 
 _SHOWN: Final = ("hosts", "guests", "faults")  # options of ``run`` that the line which repeats it needs
 
@@ -37,7 +37,7 @@ class Logged:
         return iter(())
 
 
-def carry_out(log: AnyLog, plan: Plan, *, workers: int) -> Told:
+def carry_out(log: "AnyLog", plan: Plan, *, workers: int) -> Told:
     """Carry a run out to its end, or until a signal stops it. Raises LogError."""
     source = plan if log.manifest.source == SCENARIO else Logged(plan)
     summary, seconds, count = supervise(
@@ -61,7 +61,7 @@ def only_command(log: "KafkaLog", plan: Plan) -> list[int]:
     return writer.offsets
 
 
-def go_on(log: AnyLog, *, workers: int) -> Told:
+def go_on(log: "AnyLog", *, workers: int) -> Told:
     """Carry a run on from where it stands. Raises LogError."""
     check_behaviour(log)
     plan = plan_of(log.manifest)
@@ -81,7 +81,7 @@ def _more_commands(log: RunLog, summary: Summary) -> bool:
     )
 
 
-def told(log: AnyLog, plan: Plan, summary: Summary, *, seconds: float, workers: int) -> Told:
+def told(log: "AnyLog", plan: Plan, summary: Summary, *, seconds: float, workers: int) -> Told:
     """What a run came to, with the line that repeats it."""
     manifest = log.manifest
     expected = is_as_expected(manifest, plan)
@@ -108,7 +108,7 @@ def is_as_expected(manifest: Manifest, plan: Plan) -> bool:
     return options == Options(seed=options.seed) and plan.seed == plan.scenario.seed
 
 
-def _named(log: AnyLog) -> tuple[str, str]:
+def _named(log: "AnyLog") -> tuple[str, str]:
     """The folder, or the run's name and its brokers."""
     return (str(log.folder), "") if isinstance(log, FileLog) else (log.run, log.servers)
 

@@ -15,7 +15,6 @@ from fleet.log.files import FileLog
 from fleet.log.protocol import RunLog
 from fleet.manifest import Summary
 from fleet.messages import Progress
-from fleet.place import AnyLog
 from fleet.run import Run
 from fleet.supervisor import Crew, FileCrew, KafkaCrew, Supervisor
 from fleet.terminal import is_rich
@@ -25,6 +24,8 @@ from nodes.stack.machine import NS_PER_S
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
+
+    from fleet.place import AnyLog
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 PLAIN_S: Final = 10.0  # between two lines where there is no terminal
@@ -61,7 +62,7 @@ def carry_out(log: RunLog, source: Source) -> tuple[Summary, float]:
 
 
 def supervise(
-    log: AnyLog, source: Source, *, workers: int, commands: int, end_ns: int
+    log: "AnyLog", source: Source, *, workers: int, commands: int, end_ns: int
 ) -> tuple[Summary, float, int]:
     """Run with worker processes, to the end or to a signal, and say in the log how it ended.
 

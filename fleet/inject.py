@@ -10,18 +10,20 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fleet.again import check_behaviour
 from fleet.codec import encode
 from fleet.log.files import FileLog
 from fleet.log.protocol import Written
 from fleet.partition import partition_of
-from fleet.place import AnyLog
 from fleet.plan import roster_of
 from fleet.shard import NS_PER_MS
 from fleet.tracing import NotTraceable, Wanted, command_of
 from nodes.stack.platform import Platform
+
+if TYPE_CHECKING:
+    from fleet.place import AnyLog
 
 ORIGIN: Final = 1  # of commands that are sent to a log of files; their numbers are their places in the partition
 FIRST_RANDOM: Final = 1 << 32  # origins from here on are drawn, each for one call
@@ -39,7 +41,7 @@ class Sent(NamedTuple):
     address: int | None  # physical, where the fault has one
 
 
-def inject(log: AnyLog, host: str, wanted: Wanted, *, block: bytes = b"", count: int = 1, pe: int = 0) -> Sent:
+def inject(log: "AnyLog", host: str, wanted: Wanted, *, block: bytes = b"", count: int = 1, pe: int = 0) -> Sent:
     """Append commands; they are durable when this returns. Raises LogError, NotTraceable."""
     check_behaviour(log)
     topology, epoch_ns = roster_of(log.manifest)
@@ -58,7 +60,7 @@ def inject(log: AnyLog, host: str, wanted: Wanted, *, block: bytes = b"", count:
     return Sent(host, partition, end - count, count, fields[1] if kind.__name__ == "InjectFault" else None)
 
 
-def _appended(log: AnyLog, partition: int, made: Callable[[int, int], list[Written]]) -> int:
+def _appended(log: "AnyLog", partition: int, made: Callable[[int, int], list[Written]]) -> int:
     """The offset behind commands that are made for an offset and an origin.
 
     Nobody knows on Kafka where they will stand, so each call is an origin of its own and numbers them from 1.

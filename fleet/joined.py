@@ -215,12 +215,16 @@ async def carried(joined: Joined, *, listen: bool) -> bool:
     gc.freeze()
     gc.disable()  # what lives, lives as long as the run; events and commands make no cycles
     try:
-        return await joined.run()
+        over = await joined.run()
+    except BaseException:
+        await joined.close()
+        raise
     finally:
         if listening is not None:
             listening.cancel()
-        if not await joined.close():
-            os._exit(0)  # everything is written; what brokers still answer is of no use
+    if not await joined.close():
+        os._exit(0)  # everything is written; what brokers still answer is of no use
+    return over
 
 
 def _end(joined: Joined) -> None:

@@ -1,7 +1,7 @@
 """Runs by worker processes, as the command carries them out: ``python -m tests.bench.workers``.
 
-Two workers beside one, the same faults over a thousand and a million hosts, twice the faults beside once, and writing
-the ready events alone. Everything alternates in one call, and the figures are ratios.
+Two workers beside one, the same faults over a thousand and a million hosts, twice the faults beside once, and
+writing the ready events alone. Everything alternates in one call, and the figures are ratios.
 """
 
 import asyncio

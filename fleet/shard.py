@@ -36,14 +36,26 @@ KEYS_MAX: Final = 65_536  # encoded names of hosts that are kept
 STATE_FORMAT: Final = 1  # of ShardState
 _KINDS: Final = {cast("int", kind.__struct_config__.tag): kind for kind in HOST_EVENTS}
 _HEAD: Final = len(Event.__struct_fields__)
-_WIRES: Final[dict[type[Event], tuple[int, int, tuple[Any, ...]]]] = {
-    kind: (tag, len(kind.__struct_fields__) - _HEAD, kind.__struct_defaults__)
+_HOST_KINDS: Final[tuple[type[Event], ...]] = tuple(kind for kind in HOST_EVENTS if kind is not ClockAdvanced)
+_NO_OUTCOME, _LEVEL_FIRST = -2, -1  # in place of a level: it is no outcome; its first field says the level
+
+
+def _level(kind: type[Event]) -> int:
+    if kind.topic != OUTCOME:
+        return _NO_OUTCOME
+    return _LEVEL_FIRST if kind.level is None else int(kind.level)
+
+
+_WIRES: Final[dict[type[Event], tuple[int, int, tuple[Any, ...], int]]] = {
+    kind: (tag, len(kind.__struct_fields__) - _HEAD, kind.__struct_defaults__, _level(kind))
     for tag, kind in _KINDS.items()
-    if kind is not ClockAdvanced
-}  # kind -> its tag, its fields behind the head, the defaults of the last ones
-_LEVEL_OF_OUTCOME: Final[dict[type[Event], int]] = {  # -1: its first field says the level
-    kind: -1 if kind.level is None else int(kind.level) for kind in HOST_EVENTS if kind.topic == OUTCOME
-}
+}  # kind -> its tag, its fields behind the head, the defaults of the last ones, its level
+_BLOCK_AT: Final[dict[type[Event], int]] = {
+    kind: kind.__struct_fields__.index("block") - _HEAD
+    for kind in _HOST_KINDS
+    if "block" in kind.__struct_fields__
+}  # kind -> which field is a block, whose size counts
+EVENT_BYTES: Final = 64  # of an event without a block, about
 _COUNTS: Final = 8  # places for levels, at least as many as there are
 TAG_MAX: Final = max(_KINDS)
 assert len(Level) <= _COUNTS, "every level has its place"
@@ -76,26 +88,29 @@ class ShardSummary(msgspec.Struct, frozen=True, array_like=True):
     guests: list[int]  # of their guests
 
 
-class Output:
-    """The next position and the unwritten records of one topic."""
+Published = tuple[type[Event], str, int, int, tuple[object, ...]]  # kind, host, sequence, time_ns, other fields
 
-    __slots__ = ("digest", "n", "unwritten")
+
+class Output:
+    """The next position of one topic, and what was published since the last commit."""
+
+    __slots__ = ("digest", "n", "published")
 
     def __init__(self) -> None:
         self.n = 0
-        self.unwritten: list[Record] = []
+        self.published: list[Published] = []
         self.digest = PartitionDigest()
 
 
 class ShardOutlet:
-    """Where the events of a shard go: encoded at once, written in commits, with a checkpoint when one is due."""
+    """Where the events of a shard go: kept as they come, written in commits, at times with a checkpoint."""
 
     __slots__ = (
         "_due",
         "_epoch_ms",
         "_keys",
+        "_sinks",
         "_size",
-        "_wires",
         "_writer",
         "checkpoint_bytes",
         "checkpoint_of",
@@ -115,48 +130,33 @@ class ShardOutlet:
         self._writer = writer
         self._epoch_ms = epoch_ns // NS_PER_MS
         self._keys: dict[str, bytes] = {}
-        self._size = 0  # bytes published and not written
+        self._size = 0  # bytes published and not written, about
         self._due = checkpoint_bytes  # bytes of events until the next checkpoint
         self.commit_bytes = commit_bytes
         self.checkpoint_bytes = checkpoint_bytes
         self.checkpoint_of: Callable[[], Checkpoint] | None = None
         self.outputs = {topic: Output() for topic in HOST_TOPICS}
-        self._wires = {kind: (wire, self.outputs[kind.topic]) for kind, wire in _WIRES.items()}
-        self.counts = [0] * (_COUNTS * (TAG_MAX + 1))  # of outcomes, by tag and level
+        self._sinks = {kind: (self.outputs[kind.topic], _BLOCK_AT.get(kind, -1)) for kind in _HOST_KINDS}
+        self.counts = [0] * (_COUNTS * (TAG_MAX + 1))  # of written outcomes, by tag and level
 
     def publish(
         self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
     ) -> None:
-        """An event of a host: what ``kind(n, host, sequence, time_ns, *fields)`` is on the wire."""
-        (tag, width, defaults), output = self._wires[kind]
-        n = output.n
-        output.n = n + 1
-        if len(fields) < width:
-            fields = (*fields, *defaults[len(fields) - width :])
-        value = encode((tag, n, host, sequence, time_ns, *fields))
-        size = len(value)
-        assert size <= EVENT_SIZE_MAX, f"{host}: an event of {size} bytes"
-        key = self._keys.get(host)
-        if key is None:
-            key = self._keys[host] = host.encode()
-        output.unwritten.append((self._epoch_ms + time_ns // NS_PER_MS, key, value))
-        self._size += size
-        level = _LEVEL_OF_OUTCOME.get(kind)
-        if level is not None:
-            self.counts[tag * _COUNTS + (cast("int", fields[0]) if level < 0 else level)] += 1
-
-    @property
-    def outcomes(self) -> dict[tuple[type[Event], int], int]:
-        """How many outcomes there were, by kind and level."""
-        return {(_KINDS[at // _COUNTS], at % _COUNTS): count for at, count in enumerate(self.counts) if count}
+        """An event of a host: ``kind(n, host, sequence, time_ns, *fields)`` with the next ``n`` of its topic."""
+        output, block_at = self._sinks[kind]
+        output.published.append((kind, host, sequence, time_ns, fields))
+        self._size += EVENT_BYTES if block_at < 0 else EVENT_BYTES + len(cast("bytes", fields[block_at]))
 
     def watermark(self, time_ns: int) -> None:
         """No later event is earlier than this time: said in every topic."""
         for output in self.outputs.values():
-            value = encode(ClockAdvanced(output.n, "", 0, time_ns))
-            output.n += 1
-            output.unwritten.append((self._epoch_ms + time_ns // NS_PER_MS, b"", value))
-            self._size += len(value)
+            output.published.append((ClockAdvanced, "", 0, time_ns, ()))
+            self._size += EVENT_BYTES
+
+    @property
+    def outcomes(self) -> dict[tuple[type[Event], int], int]:
+        """How many outcomes were written, by kind and level."""
+        return {(_KINDS[at // _COUNTS], at % _COUNTS): count for at, count in enumerate(self.counts) if count}
 
     async def flush(self) -> None:
         """Write when enough has come together."""
@@ -165,11 +165,9 @@ class ShardOutlet:
 
     async def commit(self, *, last: bool = False) -> None:
         """Write everything that was published; the last commit has a checkpoint."""
-        batches = {topic: output.unwritten for topic, output in self.outputs.items() if output.unwritten}
+        batches = {topic: self._records(output) for topic, output in self.outputs.items() if output.published}
         for topic, records in batches.items():
-            output = self.outputs[topic]
-            output.unwritten = []
-            output.digest.add([value for _, _, value in records])
+            self.outputs[topic].digest.add([value for _, _, value in records])
         self._due -= self._size
         self._size = 0
         if len(self._keys) > KEYS_MAX:
@@ -180,6 +178,27 @@ class ShardOutlet:
             size = sum(map(len, checkpoint.hosts.values()))
             self._due = max(self.checkpoint_bytes, CHECKPOINT_RATIO * size)
         await self._writer.commit(batches, checkpoint)
+
+    def _records(self, output: Output) -> list[Record]:
+        """What was published in a topic, as it stands in the log. One loop over all: it is met for each event."""
+        published, output.published = output.published, []
+        n, epoch_ms, keys, counts = output.n, self._epoch_ms, self._keys, self.counts
+        records = []
+        for kind, host, sequence, time_ns, fields in published:
+            tag, width, defaults, level = _WIRES[kind]
+            if len(fields) < width:
+                fields = (*fields, *defaults[len(fields) - width :])  # noqa: PLW2901 (the event, whole)
+            value = encode((tag, n, host, sequence, time_ns, *fields))
+            assert len(value) <= EVENT_SIZE_MAX, f"{host}: an event of {len(value)} bytes"
+            n += 1
+            key = keys.get(host)
+            if key is None:
+                key = keys[host] = host.encode()
+            records.append((epoch_ms + time_ns // NS_PER_MS, key, value))
+            if level != _NO_OUTCOME:
+                counts[tag * _COUNTS + (cast("int", fields[0]) if level == _LEVEL_FIRST else level)] += 1
+        output.n = n
+        return records
 
 
 class Place(NamedTuple):
@@ -269,7 +288,7 @@ class Shard:
 
     def place(self) -> Place:
         """How far it is."""
-        events = sum(output.n for output in self.outlet.outputs.values())
+        events = sum(output.n + len(output.published) for output in self.outlet.outputs.values())
         return Place(self.offset, self.hosts.clock_ns, events)
 
     def finish(self, offset: int) -> None:

@@ -1,6 +1,6 @@
 """``python -m tests.bench``: measures and prints a table; never fails, whatever the figures are."""
 
-from tests.bench import memory, plans, rates, resident, snapshots
+from tests.bench import memory, plans, rates, resident, snapshots, workers
 
 
 def main():
@@ -10,6 +10,7 @@ def main():
     rates.show([rates.Row("resident memory of a host of the storm", f"{each:,.0f} bytes", what)])
     rates.show(list(plans.rows()))
     memory.main()
+    rates.show(workers.rows())
     rates.show(snapshots.rows())
 
 

@@ -37,7 +37,7 @@ def bytes_for_each_host(path):
     plan = plan_of(STORM, hosts=HOSTS, faults=HOSTS * FAULTS)
     for place in range(10):
         plan.roster.platform_at(place)  # what hosts share
-    hosts = Hosts(plan.roster, Drop(), plan.epoch_ns)
+    hosts = Hosts(plan.roster, Drop(), plan.epoch_ns, active_max=HOSTS)  # none is put away
     gc.collect()
     before = resident_bytes()
     with path.open("rb") as file:

@@ -88,7 +88,7 @@ async def test_flushing_writes_when_enough_has_come_together(writer):
 
     sizes = [sum(len(record[2]) for record in commit[CPER]) for commit in writer.commits]
     assert len(sizes) >= 5
-    assert all(100 <= size < 130 for size in sizes)
+    assert max(sizes) < 100
 
 
 async def test_nothing_published_is_nothing_to_write(writer):
@@ -99,22 +99,24 @@ async def test_nothing_published_is_nothing_to_write(writer):
     assert [commit for commit in writer.commits if commit] == []
 
 
-def test_outcomes_are_counted_by_kind_and_level(writer):
+async def test_outcomes_are_counted_by_kind_and_level(writer):
     outlet = ShardOutlet(writer, EPOCH_NS)
     outlet.publish(OsNotified, "h", 1, 0, (int(Level.EL3), 0, 0, 0))
     outlet.publish(OsNotified, "h", 2, 0, (int(Level.VMM), 0, 0, 0))
     outlet.publish(OsNotified, "h", 3, 0, (int(Level.VMM), 0, 0, 0))
     outlet.publish(HostReset, "h", 4, 0, ("panic", 0))
     outlet.publish(PoisonStored, "h", 5, 0, (0,))
+    await outlet.commit()
 
     assert outlet.outcomes == {(OsNotified, 1): 1, (OsNotified, 3): 2, (HostReset, Level.EL3): 1}
 
 
-def test_an_event_beyond_the_limit_is_our_own_fault(writer):
+async def test_an_event_beyond_the_limit_is_our_own_fault(writer):
     outlet = ShardOutlet(writer, EPOCH_NS)
+    outlet.publish(StatusBlockWritten, "h", 1, 0, (1, 0, 0, bytes(EVENT_SIZE_MAX)))
 
     with pytest.raises(AssertionError, match="h: an event of"):
-        outlet.publish(StatusBlockWritten, "h", 1, 0, (1, 0, 0, bytes(EVENT_SIZE_MAX)))
+        await outlet.commit()
 
 
 async def test_no_shard_sees_a_command_before_it_is_durable(tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """Bringing a host back: any bytes give one or Malformed, and what is shared is shared again."""
 
-import gc
 import tracemalloc
 
 import msgspec
@@ -16,6 +15,7 @@ from nodes.stack.snapshot import SNAPSHOT_FORMAT, dismantle, glance, snapshot
 from nodes.stack.snapshot.layout import StoredGuest, StoredSource
 from tests.everything import COUNTS, EVERYTHING, GUEST, LINUX, RECORD, WORK
 from tests.floors import Aside, brought_back, restored
+from tests.garbage import collected
 from tests.hosts import host
 from tests.simulation.test_away import steps
 
@@ -169,11 +169,8 @@ def test_a_glance_sees_what_a_whole_look_does():
 @pytest.mark.parametrize("seed", range(6))
 def test_a_host_that_was_taken_apart_leaves_nothing_to_collect(seed):
     machines = [brought_back(one)[0] for one, _ in steps(seed)]
-    gc.collect()
-    gc.disable()
-    try:
+    with collected() as found:
         while machines:
             dismantle(machines.pop())
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+
+    assert found == []

@@ -94,7 +94,9 @@ class _Comparing:
         self.missing = 0
         self.differences: list[Difference] = []
         self.difference_count = 0
-        self._cut_off = log.summary() is None
+        summary = log.summary()
+        self._cut_off = summary is None
+        self._handled = None if summary is None else summary.counts[COMMAND]  # by partition; others wait
 
     async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
         """Commands come from the log itself."""
@@ -105,8 +107,9 @@ class _Comparing:
         return self._log.commands_backwards(partition)
 
     def feed(self, partition: int, offset: int) -> _Stored:
-        """The commands of a partition."""
-        return _Stored(self._log.read(COMMAND, partition, start=offset))
+        """The commands of a partition that the run handled."""
+        entries = self._log.read(COMMAND, partition, start=offset)
+        return _Stored(entries if self._handled is None else islice(entries, self._handled[partition] - offset))
 
     def writer(self, partition: int) -> "_Comparer":
         """What compares one partition."""

@@ -46,7 +46,11 @@ def verify(run: str, kafka: str | None, *, as_json: bool) -> None:
             click.echo(f"{topic:20}{count:>12,} records")
         if report.frames:
             click.echo(f"{'frames':20}{report.frames:>12,}")
-        matches = "as the run had it" if report.finished else "the run has no summary to compare with"
+        if report.waiting:
+            click.echo(f"{'waiting':20}{report.waiting:>12,} commands, for rasfleet resume")
+            matches = "those that wait included"
+        else:
+            matches = "as the run had it" if report.finished else "the run has no summary to compare with"
         click.echo(f"{'digest':20}{report.digest}" + (f", {matches}" if report.whole else ""))
         click.echo("whole" if report.whole else "NOT whole")
     if not report.whole:

@@ -87,6 +87,16 @@ def test_a_run_that_is_over_takes_it_when_it_is_resumed(over):
     assert run_again(FileLog.open(over.folder)).difference_count == 0
 
 
+def test_what_waits_for_resume_is_no_difference_and_is_told(over):
+    inject(over, HOST, Wanted("memory-uer", guest=1), count=2)
+    again = run_again(FileLog.open(over.folder))
+    told = rasfleet("log", "verify", over.folder).stdout
+
+    assert (again.difference_count, again.digest) == (0, over.summary().digest)
+    assert "2 commands, for rasfleet resume" in told
+    assert "as the run had it" not in told
+
+
 def test_a_run_that_has_nothing_new_is_left_as_it_is(over):
     before = {path: path.read_bytes() for path in over.folder.rglob("*") if path.is_file()}
     done = rasfleet("resume", over.folder)

@@ -40,10 +40,16 @@ class Logged:
 def carry_out(log: "AnyLog", plan: Plan, *, workers: int) -> Told:
     """Carry a run out to its end, or until a signal stops it. Raises LogError."""
     source = plan if log.manifest.source == SCENARIO else Logged(plan)
-    summary, seconds, count = supervise(
-        log, source, workers=workers, commands=plan.commands_written(), end_ns=plan.end_ns
-    )
-    return told(log, plan, summary, seconds=seconds, workers=count)
+    seconds = 0.0
+    while True:
+        summary, took_s, count = supervise(
+            log, source, workers=workers, commands=plan.commands_written(), end_ns=plan.end_ns
+        )
+        seconds += took_s
+        if summary.interrupted or not isinstance(log, FileLog) or not _more_commands(log, summary):
+            return told(log, plan, summary, seconds=seconds, workers=count)
+        log.lock()  # somebody sent commands behind the end while it was carried out
+        log.unfinish()
 
 
 def only_command(log: "KafkaLog", plan: Plan) -> list[int]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 PLAIN_S: Final = 10.0  # between two lines where there is no terminal
 RATE_S: Final = 2.0  # over which events a second are told
+KNOWN_PART: Final = 100  # one of so many commands is handled before the time that is left is told
 RATES_MAX: Final = 64  # reports of that time that are kept
 WORST_MAX: Final = 3  # kinds of outcome that are told
 WORST: Final = {  # from bad to mild: level and kind of an outcome -> what people call it
@@ -141,7 +142,12 @@ class Shown:
         self._rate.add(progress.events)
         if time.monotonic() - self._told_s >= PLAIN_S:
             self._told_s = time.monotonic()
-            self.say(f"{self.told(progress, written)} · {_span(self._left_s(progress.commands))} left")
+            left = f" · {_span(self._left_s(progress.commands))} left" if self._knows(progress) else ""
+            self.say(f"{self.told(progress, written)}{left}")
+
+    def _knows(self, progress: Progress) -> bool:
+        """Whether enough is done to say how long the rest will take."""
+        return progress.commands * KNOWN_PART >= self._commands
 
     def told(self, progress: Progress, written: int) -> str:
         """How far it is, in a line."""

@@ -18,7 +18,7 @@ from nodes.events import ClockAdvanced
 from nodes.events.commands import Command
 from nodes.stack.machine import NS_PER_S
 
-AHEAD_MAX: Final = 65_536  # commands that are written and not handled; the writer waits at the bound
+AHEAD_MAX: Final = 16_384  # commands that are written and not handled; the writer waits at the bound
 ORIGIN: Final = 0  # of a plan's commands
 CLOCK_NS: Final = 60 * NS_PER_S  # between two advances of the clock
 SETTLE_CLOCKS: Final = 2  # of them until reboots and restarts are over too

@@ -16,7 +16,7 @@ HELP: Final = """Send a fault to a host of RUN.
 
 FAULT is a name (rasfleet trace --list), or raw: esr:0x..., guest-esr:0x..., vserror:0x..., block:FILE. It stands
 in the log when this ends. A run that goes on takes it at once; one that was stopped or is over takes it when it
-is resumed. It happens when its turn comes: its time is that of its shard's clock.
+is resumed. It happens behind what the run has planned so far: its time is that of its shard's clock.
 """
 
 

@@ -353,6 +353,8 @@ class FileLog:
         summary = self.summary()
         handled = 0 if summary is None else summary.counts[COMMAND][partition]
         commands = 0
+        if summary is not None and not paths and _holds(summary, content, partition):
+            yield self.path(content, partition), Damage(0, 0, "the file is missing", torn=False)
         for segment, path in enumerate(paths):
             for found in self._frames_of(content, partition, segment, path):
                 if isinstance(found, Frame):
@@ -442,6 +444,12 @@ class FileLog:
             for part in frame.parts:
                 if part.topic == topic:
                     yield from entries(part, partition, str(path), place.start)
+
+
+def _holds(summary: Summary, content: int, partition: int) -> bool:
+    """Whether a run wrote anything there."""
+    topics = (COMMAND,) if content == COMMANDS else HOST_TOPICS
+    return any(summary.counts[topic][partition] for topic in topics if topic in summary.counts)
 
 
 def _content(topic: str) -> int:

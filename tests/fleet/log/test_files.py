@@ -270,3 +270,13 @@ async def test_a_commit_is_synchronised_before_it_is_acknowledged(tmp_path, monk
         await log.append_commands(0, [record(number)])
         assert synchronised[number:] == [log.segments(COMMANDS, 0)[0].stat().st_size]
     await log.close()
+
+
+async def test_a_file_that_a_run_wrote_and_that_is_gone_is_named_to_every_reader(tmp_path):
+    log = await written(tmp_path, 2, segment_size_max=800)
+    log.finish(SUMMARY)
+    path = log.path(COMMANDS, 0)
+    path.unlink()
+
+    with pytest.raises(CorruptLog, match=r"commands/0000-0000\.log: at byte 0: the file is missing"):
+        read(log, COMMAND)

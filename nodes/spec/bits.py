@@ -44,7 +44,8 @@ class Field(property):
         self.values = values
         self.mask = (1 << (self.msb + 1)) - (1 << self.lsb)
         assert self.mask > 0, "msb lies below lsb"
-        super().__init__(self._read)
+        mask, shift = self.mask, self.lsb
+        super().__init__(lambda register: (register & mask) >> shift)  # nothing that would hold on to the field
 
     if TYPE_CHECKING:
 
@@ -53,10 +54,6 @@ class Field(property):
         @overload
         def __get__(self, register: int, owner: type | None = None) -> int: ...
         def __get__(self, register: int | None, owner: type | None = None) -> Self | int: ...
-
-    def _read(self, register: int) -> int:
-        """The field's value in a register."""
-        return (register & self.mask) >> self.lsb
 
     def placed(self, value: int) -> int:
         """``value`` shifted into position."""

@@ -16,9 +16,9 @@ from fleet.again import check_behaviour
 from fleet.codec import encode
 from fleet.log.files import FileLog
 from fleet.log.protocol import Written
+from fleet.outlet import NS_PER_MS
 from fleet.partition import partition_of
 from fleet.plan import roster_of
-from fleet.shard import NS_PER_MS
 from fleet.tracing import NotTraceable, Wanted, command_of
 from nodes.stack.platform import Platform
 

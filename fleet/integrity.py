@@ -16,9 +16,9 @@ from fleet.log.files import FileLog
 from fleet.log.frames import COMMANDS, EVENTS, Damage, Frame, entries
 from fleet.log.protocol import CorruptLog, Entry
 from fleet.manifest import Manifest, Summary
+from fleet.outlet import NS_PER_MS
 from fleet.partition import partition_of
 from fleet.scenario import epoch_ns
-from fleet.shard import NS_PER_MS
 from fleet.writer import ORIGIN
 from nodes.events import COMMAND, ClockAdvanced, Event
 from nodes.events.commands import Command

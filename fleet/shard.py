@@ -8,57 +8,25 @@ Source: the design's sections 3 (time) and 4 (events, resume).
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import msgspec
 
-from fleet.codec import EVENT_SIZE_MAX, TOPICS, UnknownEvent, decode_command, encode
+from fleet.codec import TOPICS, UnknownEvent, decode_command, encode
 from fleet.digest import SEGMENT_EVENTS, Digested, PartitionDigest
-from fleet.log.protocol import Checkpoint, CommandFeed, CorruptLog, Log, LogError, Record
+from fleet.log.protocol import Checkpoint, CommandFeed, CorruptLog, Log, LogError
 from fleet.offsets import Offsets
+from fleet.outlet import ShardOutlet
 from fleet.standing import Skipping
 from nodes.actor import Actors, Hosts, Roster
-from nodes.events import COMMAND, HOST_EVENTS, HOST_TOPICS, OUTCOME, ClockAdvanced, Event, Level
+from nodes.events import COMMAND, ClockAdvanced, Level
 from nodes.events.commands import Command
 from nodes.spec.layout import Malformed
 
-NS_PER_MS: Final = 1_000_000
 MAILBOX_COMMANDS: Final = 1024  # that wait in front of a shard; what a stop still has to go through
-COMMIT_BYTES: Final = 512 * 1024  # what is published before it is written, unless the run ends
-CHECKPOINT_BYTES: Final = int(  # of events between two checkpoints, at least; less is for those who test recovery
-    os.environ.get("RASFLEET_CHECKPOINT_BYTES", "4194304")
-)
-CHECKPOINT_RATIO: Final = 4  # so many times the last checkpoint's bytes of events lie between two, at least
-KEYS_MAX: Final = 65_536  # encoded names of hosts that are kept
 STATE_FORMAT: Final = 1  # of ShardState
-_KINDS: Final = {cast("int", kind.__struct_config__.tag): kind for kind in HOST_EVENTS}
-_HEAD: Final = len(Event.__struct_fields__)
-_HOST_KINDS: Final[tuple[type[Event], ...]] = tuple(kind for kind in HOST_EVENTS if kind is not ClockAdvanced)
-_NO_OUTCOME, _LEVEL_FIRST = -2, -1  # in place of a level: it is no outcome; its first field says the level
-
-
-def _level(kind: type[Event]) -> int:
-    if kind.topic != OUTCOME:
-        return _NO_OUTCOME
-    return _LEVEL_FIRST if kind.level is None else int(kind.level)
-
-
-_WIRES: Final[dict[type[Event], tuple[int, int, tuple[Any, ...], int]]] = {
-    kind: (tag, len(kind.__struct_fields__) - _HEAD, kind.__struct_defaults__, _level(kind))
-    for tag, kind in _KINDS.items()
-}  # kind -> its tag, its fields behind the head, the defaults of the last ones, its level
-_BLOCK_AT: Final[dict[type[Event], int]] = {
-    kind: kind.__struct_fields__.index("block") - _HEAD
-    for kind in _HOST_KINDS
-    if "block" in kind.__struct_fields__
-}  # kind -> which field is a block, whose size counts
-EVENT_BYTES: Final = 64  # of an event without a block, about
-_COUNTS: Final = 8  # places for levels, at least as many as there are
-TAG_MAX: Final = max(_KINDS)
-assert len(Level) <= _COUNTS, "every level has its place"
 
 
 class ShardState(msgspec.Struct, frozen=True, array_like=True):
@@ -86,119 +54,6 @@ class ShardSummary(msgspec.Struct, frozen=True, array_like=True):
     outcomes: list[tuple[str, str, int]]  # level, kind, count
     ledger: list[int]  # nodes.ledger.Account: of the hosts
     guests: list[int]  # of their guests
-
-
-Published = tuple[type[Event], str, int, int, tuple[object, ...]]  # kind, host, sequence, time_ns, other fields
-
-
-class Output:
-    """The next position of one topic, and what was published since the last commit."""
-
-    __slots__ = ("digest", "n", "published")
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.published: list[Published] = []
-        self.digest = PartitionDigest()
-
-
-class ShardOutlet:
-    """Where the events of a shard go: kept as they come, written in commits, at times with a checkpoint."""
-
-    __slots__ = (
-        "_due",
-        "_epoch_ms",
-        "_keys",
-        "_sinks",
-        "_size",
-        "_writer",
-        "checkpoint_bytes",
-        "checkpoint_of",
-        "commit_bytes",
-        "counts",
-        "outputs",
-    )
-
-    def __init__(
-        self,
-        writer: Skipping,
-        epoch_ns: int,
-        *,
-        commit_bytes: int = COMMIT_BYTES,
-        checkpoint_bytes: int = CHECKPOINT_BYTES,
-    ) -> None:
-        self._writer = writer
-        self._epoch_ms = epoch_ns // NS_PER_MS
-        self._keys: dict[str, bytes] = {}
-        self._size = 0  # bytes published and not written, about
-        self._due = checkpoint_bytes  # bytes of events until the next checkpoint
-        self.commit_bytes = commit_bytes
-        self.checkpoint_bytes = checkpoint_bytes
-        self.checkpoint_of: Callable[[], Checkpoint] | None = None
-        self.outputs = {topic: Output() for topic in HOST_TOPICS}
-        self._sinks = {kind: (self.outputs[kind.topic], _BLOCK_AT.get(kind, -1)) for kind in _HOST_KINDS}
-        self.counts = [0] * (_COUNTS * (TAG_MAX + 1))  # of written outcomes, by tag and level
-
-    def publish(
-        self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
-    ) -> None:
-        """An event of a host: ``kind(n, host, sequence, time_ns, *fields)`` with the next ``n`` of its topic."""
-        output, block_at = self._sinks[kind]
-        output.published.append((kind, host, sequence, time_ns, fields))
-        self._size += EVENT_BYTES if block_at < 0 else EVENT_BYTES + len(cast("bytes", fields[block_at]))
-
-    def watermark(self, time_ns: int) -> None:
-        """No later event is earlier than this time: said in every topic."""
-        for output in self.outputs.values():
-            output.published.append((ClockAdvanced, "", 0, time_ns, ()))
-            self._size += EVENT_BYTES
-
-    @property
-    def outcomes(self) -> dict[tuple[type[Event], int], int]:
-        """How many outcomes were written, by kind and level."""
-        return {(_KINDS[at // _COUNTS], at % _COUNTS): count for at, count in enumerate(self.counts) if count}
-
-    async def flush(self) -> None:
-        """Write when enough has come together."""
-        if self._size >= self.commit_bytes:
-            await self.commit()
-
-    async def commit(self, *, last: bool = False) -> None:
-        """Write everything that was published; the last commit has a checkpoint."""
-        batches = {topic: self._records(output) for topic, output in self.outputs.items() if output.published}
-        for topic, records in batches.items():
-            self.outputs[topic].digest.add([value for _, _, value in records])
-        self._due -= self._size
-        self._size = 0
-        if len(self._keys) > KEYS_MAX:
-            self._keys.clear()
-        checkpoint = None
-        if self.checkpoint_of is not None and (last or self._due <= 0):
-            checkpoint = self.checkpoint_of()
-            size = sum(map(len, checkpoint.hosts.values()))
-            self._due = max(self.checkpoint_bytes, CHECKPOINT_RATIO * size)
-        await self._writer.commit(batches, checkpoint)
-
-    def _records(self, output: Output) -> list[Record]:
-        """What was published in a topic, as it stands in the log. One loop over all: it is met for each event."""
-        published, output.published = output.published, []
-        n, epoch_ms, keys, counts = output.n, self._epoch_ms, self._keys, self.counts
-        records = []
-        for kind, host, sequence, time_ns, fields in published:
-            tag, width, defaults, level = _WIRES[kind]
-            if len(fields) < width:
-                fields = (*fields, *defaults[len(fields) - width :])  # noqa: PLW2901 (the event, whole)
-            value = encode((tag, n, host, sequence, time_ns, *fields))
-            assert len(value) <= EVENT_SIZE_MAX, f"{host}: an event of {len(value)} bytes"
-            n += 1
-            key = keys.get(host)
-            if key is None:
-                key = keys[host] = host.encode()
-            records.append((epoch_ms + time_ns // NS_PER_MS, key, value))
-            if level != _NO_OUTCOME:
-                counts[tag * _COUNTS + (cast("int", fields[0]) if level == _LEVEL_FIRST else level)] += 1
-        output.n = n
-        return records
 
 
 class Place(NamedTuple):
@@ -288,7 +143,7 @@ class Shard:
 
     def place(self) -> Place:
         """How far it is."""
-        events = sum(output.n + len(output.published) for output in self.outlet.outputs.values())
+        events = sum(output.n for output in self.outlet.outputs.values())
         return Place(self.offset, self.hosts.clock_ns, events)
 
     def finish(self, offset: int) -> None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 from fleet.codec import decode_command, encode
 from fleet.log.protocol import Log, Written
-from fleet.shard import NS_PER_MS
+from fleet.outlet import NS_PER_MS
 from nodes.actor import Roster
 from nodes.events import ClockAdvanced
 from nodes.events.commands import Command

@@ -19,7 +19,7 @@ from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
 from fleet.log.kafka.producer import BATCH_BYTES
 from fleet.log.protocol import Written
-from fleet.shard import COMMIT_BYTES
+from fleet.outlet import COMMIT_BYTES
 from nodes.events import SYNDROME
 from tests.bench.rates import Row, show
 from tests.fleet.log.contract import START_MS, manifest_of

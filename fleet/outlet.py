@@ -1,0 +1,163 @@
+"""Where the events of a shard go: turned into their bytes as they come, written in commits.
+
+An event is encoded where it is published: until its commit it takes a few dozen bytes, and the objects that it was
+made of are gone before they leave the processor's caches.
+
+Source: the design's section 4 (events).
+"""
+
+import os
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from fleet.codec import EVENT_SIZE_MAX, encode
+from fleet.digest import PartitionDigest
+from fleet.log.protocol import Checkpoint, Record
+from fleet.standing import Skipping
+from nodes.events import HOST_EVENTS, HOST_TOPICS, OUTCOME, ClockAdvanced, Event, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NS_PER_MS: Final = 1_000_000
+COMMIT_BYTES: Final = 512 * 1024  # what is published before it is written, unless the run ends
+CHECKPOINT_BYTES: Final = int(  # of events between two checkpoints, at least; less is for those who test recovery
+    os.environ.get("RASFLEET_CHECKPOINT_BYTES", "4194304")
+)
+CHECKPOINT_RATIO: Final = 4  # so many times the last checkpoint's bytes of events lie between two, at least
+KEYS_MAX: Final = 65_536  # encoded names of hosts that are kept
+_KINDS: Final = {cast("int", kind.__struct_config__.tag): kind for kind in HOST_EVENTS}
+_HEAD: Final = len(Event.__struct_fields__)
+_NO_OUTCOME, _LEVEL_FIRST = -2, -1  # in place of a level: it is no outcome; its first field says the level
+_COUNTS: Final = 8  # places for levels, at least as many as there are
+assert len(Level) <= _COUNTS, "every level has its place"
+
+
+def _level(kind: type[Event]) -> int:
+    if kind.topic != OUTCOME:
+        return _NO_OUTCOME
+    return _LEVEL_FIRST if kind.level is None else int(kind.level)
+
+
+class Output:
+    """The next position of one topic, and what was published since the last commit."""
+
+    __slots__ = ("digest", "n", "records")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.records: list[Record] = []
+        self.digest = PartitionDigest()
+
+    def take(self) -> list[Record]:
+        """What was published, to be written; it is counted in the digest."""
+        records, self.records = self.records, []
+        self.digest.add([value for _, _, value in records])
+        return records
+
+
+# Of a kind: its output, its tag, its fields behind the head, the defaults of the last ones, its level.
+_Wire = tuple[Output, int, int, tuple[Any, ...], int]
+
+
+class ShardOutlet:
+    """Where the events of a shard go: kept as they come, written in commits, at times with a checkpoint."""
+
+    __slots__ = (
+        "_due",
+        "_epoch_ms",
+        "_keys",
+        "_size",
+        "_wires",
+        "_writer",
+        "checkpoint_bytes",
+        "checkpoint_of",
+        "commit_bytes",
+        "counts",
+        "outputs",
+    )
+
+    def __init__(
+        self,
+        writer: Skipping,
+        epoch_ns: int,
+        *,
+        commit_bytes: int = COMMIT_BYTES,
+        checkpoint_bytes: int = CHECKPOINT_BYTES,
+    ) -> None:
+        self._writer = writer
+        self._epoch_ms = epoch_ns // NS_PER_MS
+        self._keys: dict[str, bytes] = {}
+        self._size = 0  # bytes published and not written
+        self._due = checkpoint_bytes  # bytes of events until the next checkpoint
+        self.commit_bytes = commit_bytes
+        self.checkpoint_bytes = checkpoint_bytes
+        self.checkpoint_of: Callable[[], Checkpoint] | None = None
+        self.outputs = {topic: Output() for topic in HOST_TOPICS}
+        self.counts = [0] * (_COUNTS * (max(_KINDS) + 1))  # of outcomes, by tag and level
+        self._wires: dict[type[Event], _Wire] = {
+            kind: (
+                self.outputs[kind.topic],
+                tag,
+                len(kind.__struct_fields__) - _HEAD,
+                kind.__struct_defaults__,
+                _level(kind),
+            )
+            for tag, kind in _KINDS.items()
+            if kind is not ClockAdvanced
+        }
+
+    def publish(
+        self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
+    ) -> None:
+        """An event of a host: ``kind(n, host, sequence, time_ns, *fields)`` with the next ``n`` of its topic."""
+        output, tag, width, defaults, level = self._wires[kind]
+        if len(fields) < width:
+            fields += defaults[len(fields) - width :]
+        n = output.n
+        output.n = n + 1
+        value = encode((tag, n, host, sequence, time_ns, *fields))
+        size = len(value)
+        assert size <= EVENT_SIZE_MAX, f"{host}: an event of {size} bytes"
+        self._size += size
+        key = self._keys.get(host)
+        if key is None:
+            key = self._key(host)
+        output.records.append((self._epoch_ms + time_ns // NS_PER_MS, key, value))
+        if level != _NO_OUTCOME:
+            self.counts[tag * _COUNTS + (cast("int", fields[0]) if level == _LEVEL_FIRST else level)] += 1
+
+    def _key(self, host: str) -> bytes:
+        if len(self._keys) >= KEYS_MAX:
+            self._keys.clear()
+        key = self._keys[host] = host.encode()
+        return key
+
+    def watermark(self, time_ns: int) -> None:
+        """No later event is earlier than this time: said in every topic."""
+        for output in self.outputs.values():
+            value = encode(ClockAdvanced(output.n, "", 0, time_ns))
+            output.n += 1
+            self._size += len(value)
+            output.records.append((self._epoch_ms + time_ns // NS_PER_MS, b"", value))
+
+    @property
+    def outcomes(self) -> dict[tuple[type[Event], int], int]:
+        """How many outcomes were published, by kind and level."""
+        return {(_KINDS[at // _COUNTS], at % _COUNTS): count for at, count in enumerate(self.counts) if count}
+
+    async def flush(self) -> None:
+        """Write when enough has come together."""
+        if self._size >= self.commit_bytes:
+            await self.commit()
+
+    async def commit(self, *, last: bool = False) -> None:
+        """Write everything that was published; the last commit has a checkpoint."""
+        batches = {topic: output.take() for topic, output in self.outputs.items() if output.records}
+        self._due -= self._size
+        self._size = 0
+        checkpoint = None
+        if self.checkpoint_of is not None and (last or self._due <= 0):
+            checkpoint = self.checkpoint_of()
+            size = sum(map(len, checkpoint.hosts.values()))
+            self._due = max(self.checkpoint_bytes, CHECKPOINT_RATIO * size)
+        await self._writer.commit(batches, checkpoint)

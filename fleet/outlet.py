@@ -51,12 +51,14 @@ class Output:
     def take(self) -> list[Record]:
         """What was published, to be written; it is counted in the digest."""
         records, self.records = self.records, []
-        self.digest.add([value for _, _, value in records])
+        values = [value for _, _, value in records]
+        assert max(map(len, values)) <= EVENT_SIZE_MAX, f"{self.n}: an event beyond {EVENT_SIZE_MAX} bytes"
+        self.digest.add(values)
         return records
 
 
-# Of a kind: its output, its tag, its fields behind the head, the defaults of the last ones, its level.
-_Wire = tuple[Output, int, int, tuple[Any, ...], int]
+# Of a kind: its output, its tag, the defaults of its last fields, how many fields it has behind the head, its level.
+_Wire = tuple[Output, int, tuple[Any, ...], int, int]
 
 
 class ShardOutlet:
@@ -98,8 +100,8 @@ class ShardOutlet:
             kind: (
                 self.outputs[kind.topic],
                 tag,
-                len(kind.__struct_fields__) - _HEAD,
                 kind.__struct_defaults__,
+                len(kind.__struct_fields__) - _HEAD,
                 _level(kind),
             )
             for tag, kind in _KINDS.items()
@@ -110,18 +112,14 @@ class ShardOutlet:
         self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
     ) -> None:
         """An event of a host: ``kind(n, host, sequence, time_ns, *fields)`` with the next ``n`` of its topic."""
-        output, tag, width, defaults, level = self._wires[kind]
-        if len(fields) < width:
+        output, tag, defaults, width, level = self._wires[kind]
+        if defaults and len(fields) < width:
             fields += defaults[len(fields) - width :]
         n = output.n
         output.n = n + 1
         value = encode((tag, n, host, sequence, time_ns, *fields))
-        size = len(value)
-        assert size <= EVENT_SIZE_MAX, f"{host}: an event of {size} bytes"
-        self._size += size
-        key = self._keys.get(host)
-        if key is None:
-            key = self._key(host)
+        self._size += len(value)
+        key = self._keys.get(host) or self._key(host)
         output.records.append((self._epoch_ms + time_ns // NS_PER_MS, key, value))
         if level != _NO_OUTCOME:
             self.counts[tag * _COUNTS + (cast("int", fields[0]) if level == _LEVEL_FIRST else level)] += 1

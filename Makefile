@@ -10,7 +10,7 @@ WORKERS ?= 2
 RUNS := runs/make-run
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench torture soak lock clean
+.PHONY: help run test check format bench bench-compiled compiled torture soak lock clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,19 @@ format: $(DEV_READY) ## Format everything.
 
 bench: $(DEV_READY) ## Measure: ratios, rates, memory. Never fails.
 	-$(BIN)/python -m tests.bench
+
+# The floors of a host and what writes their events, compiled to C. The suite's pinned digests go through it.
+COMPILED := .venv/compiled
+AS_COMPILED := PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python
+compiled: $(DEV_READY) ## Build the compiled wheel (needs gcc; some minutes), and check that it writes the same bytes.
+	@rm -rf $(COMPILED)
+	HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps -w $(COMPILED) .
+	$(PIP) --no-deps --target $(COMPILED) $(COMPILED)/rasfleet-*.whl
+	$(AS_COMPILED) -c 'import nodes.actor, fleet.outlet; assert nodes.actor.__file__.endswith(".so"), nodes.actor.__file__'
+	$(AS_COMPILED) -m pytest -q --import-mode=append tests/fleet/test_behaviour.py tests/fleet/test_shard.py
+
+bench-compiled: compiled ## The same measurements of the compiled wheel.
+	-$(AS_COMPILED) -m tests.bench
 
 torture: $(DEV_READY) ## Kill workers and supervisors 2,000 times; every run must come out the same.
 	$(BIN)/python -m tests.torture

@@ -57,7 +57,7 @@ class Output:
         return records
 
 
-# Of a kind: its output, its tag, the defaults of its last fields, how many fields it has behind the head, its level.
+# Of a kind: its output, its tag, the defaults of its last fields, the number of those behind the head, its level.
 _Wire = tuple[Output, int, tuple[Any, ...], int, int]
 
 

@@ -145,6 +145,8 @@ _KIND: Final = {
 _LEVEL: Final = {RasNodeKind.CACHE: 2, RasNodeKind.TLB: 2, RasNodeKind.BUS: 1}
 _HEADER_VALID: Final = int(ArmValid.MPIDR | ArmValid.AFFINITY_LEVEL | ArmValid.RUNNING_STATE)
 _ERROR_VALID: Final = int(ErrorInfoValid.MULTIPLE_ERROR | ErrorInfoValid.FLAGS | ErrorInfoValid.ERROR_INFO)
+_WITH_PHYSICAL: Final = int(ErrorInfoValid.PHYSICAL_ADDRESS)
+_WITH_VIRTUAL: Final = int(ErrorInfoValid.VIRTUAL_ADDRESS)
 _FIRST_AND_LAST: Final = int(ErrorInfoFlag.FIRST | ErrorInfoFlag.LAST)
 _OVERFLOWED: Final = int(ErrorInfoFlag.FIRST | ErrorInfoFlag.OVERFLOW)
 
@@ -202,9 +204,9 @@ def processor_body(captured: Captured, _geometry: DramGeometry) -> bytes:
     overflow = status & OF
     valid = _ERROR_VALID
     if status & AV:
-        valid |= ErrorInfoValid.PHYSICAL_ADDRESS
+        valid |= _WITH_PHYSICAL
     if captured.far:
-        valid |= ErrorInfoValid.VIRTUAL_ADDRESS
+        valid |= _WITH_VIRTUAL
     instance = captured.node & INSTANCE_MASK
     affinity = MPIDR_BASE | instance << 16 if kind is RasNodeKind.BUS else mpidr(instance)
     contexts = _contexts(captured, affinity) if captured.esr else b""

@@ -137,7 +137,7 @@ def memory_body(captured: Captured, geometry: DramGeometry) -> bytes:
 
 # Processor
 
-_KIND: Final = {
+_KIND: Final[dict[int, ErrorKind]] = {
     RasNodeKind.CACHE: ErrorKind.CACHE,
     RasNodeKind.TLB: ErrorKind.TLB,
     RasNodeKind.BUS: ErrorKind.BUS,
@@ -166,9 +166,9 @@ def _information(kind: RasNodeKind, state: ErrorState, *, timeout: bool) -> int:
     return information(**fields)
 
 
-_INFORMATION: Final = {
+_INFORMATION: Final[dict[tuple[int, ErrorState, bool], int]] = {
     (kind, state, timeout): _information(kind, state, timeout=timeout)
-    for kind in _KIND
+    for kind in map(RasNodeKind, _KIND)
     for state in ErrorState
     for timeout in (False, True)
 }
@@ -199,8 +199,7 @@ def _lower_contexts(mpidr_value: int) -> bytes:
 
 def processor_body(captured: Captured, _geometry: DramGeometry) -> bytes:
     """ARM processor section; with register contexts when an exception was taken."""
-    kind = RasNodeKind(captured.node >> KIND_SHIFT)
-    status = captured.status
+    kind, status = captured.node >> KIND_SHIFT, captured.status
     overflow = status & OF
     valid = _ERROR_VALID
     if status & AV:
@@ -208,14 +207,14 @@ def processor_body(captured: Captured, _geometry: DramGeometry) -> bytes:
     if captured.far:
         valid |= _WITH_VIRTUAL
     instance = captured.node & INSTANCE_MASK
-    affinity = MPIDR_BASE | instance << 16 if kind is RasNodeKind.BUS else mpidr(instance)
+    affinity = MPIDR_BASE | instance << 16 if kind == RasNodeKind.BUS else mpidr(instance)
     contexts = _contexts(captured, affinity) if captured.esr else b""
     header = ArmHeader.codec.pack(
         _HEADER_VALID,
         1,
         3 if contexts else 0,
         HEADER_SIZE + ERROR_INFO_SIZE + len(contexts),
-        0 if kind is not RasNodeKind.BUS else 2,
+        2 if kind == RasNodeKind.BUS else 0,
         bytes(3),
         affinity,
         MIDR,

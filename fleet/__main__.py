@@ -1,7 +1,7 @@
 """The command ``rasfleet``: one table of commands, each loaded only when it is called.
 
-Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 3 no broker answers, 4 corrupt data,
-130 interrupted, 141 the reader of the output is gone.
+Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 3 no broker answers or lets
+anybody in, 4 corrupt data, 130 interrupted, 141 the reader of the output is gone.
 """
 
 import os

@@ -20,11 +20,12 @@ from fleet.log.kafka.feed import KafkaFeed, KafkaFollowing
 from fleet.log.kafka.group import Assigned, Group, Revoked
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.manifests import Runs
+from fleet.log.kafka.names import CHECKPOINT, DEAD_COMMANDS, RUNS, checked_name
 from fleet.log.kafka.positions import Sieve
 from fleet.log.kafka.producer import Producer
 from fleet.log.kafka.reader import PATIENCE_S, Passed, Reader
 from fleet.log.kafka.stream import Stream, by_bytes
-from fleet.log.kafka.topics import CHECKPOINT, DEAD_COMMANDS, RUNS, Place, Topics, checked_name
+from fleet.log.kafka.topics import Place, Topics
 from fleet.log.kafka.writer import KafkaWriter
 from fleet.log.protocol import Entry, Record
 from fleet.manifest import Manifest, Summary

@@ -9,7 +9,7 @@ killed before that, and what is built on it would be on the disk without it. The
 segment is on the disk before the next one begins, and only the last frame of the last segment may be torn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -20,13 +20,14 @@ from fleet.log.frames import (
     FileHead,
     Frame,
     Place,
+    entries,
     file_head,
     frame_at,
     frames,
     place_at,
     read_file_head,
 )
-from fleet.log.protocol import CorruptLog, LogError
+from fleet.log.protocol import CorruptLog, Entry, LogError
 from nodes.events import COMMAND
 
 SEGMENT_SIZE_MAX: Final = 256 * 1024 * 1024  # bytes; then the next segment begins
@@ -73,6 +74,20 @@ def never_written(file: BinaryIO, stored: bytes, expected: FileHead) -> bool:
 def segment_path(folder: Path, partition: int, segment: int) -> Path:
     """The file of a segment."""
     return folder / f"{partition:04d}-{segment:04d}.log"
+
+
+def entries_in(places: Iterable[Found], topic: str, partition: int) -> Iterator[Entry]:
+    """The records of a topic in some frames."""
+    for path, place in places:
+        if topic not in place.records:
+            continue
+        with path.open("rb") as file:
+            frame = frame_at(file, place.start)
+        if isinstance(frame, str):
+            raise CorruptLog(str(path), place.start, frame)
+        for part in frame.parts:
+            if part.topic == topic:
+                yield from entries(part, partition, str(path), place.start)
 
 
 class Segments:

@@ -267,7 +267,9 @@ def test_a_log_of_another_behaviour_is_not_run_again(run, tmp_path):
     (copy / "manifest.json").write_text(json.dumps(manifest | {"behaviour": 0}))
     done = rasfleet("verify", copy)
     assert done.code == 2
-    assert "made with behaviour 0" in done.err
+    assert "made with behaviour 0 (rasfleet 0.1.0), and this program has behaviour 1 (rasfleet 0.1.0)" in done.err
+    assert "--version says behaviour 0" in done.err
+    assert rasfleet("--version").out == "rasfleet, version 0.1.0, behaviour 1\n"
 
 
 @pytest.mark.parametrize("words", [("tail",), ("info",), ("verify",), ("log", "verify"), ("state", "--host", "a")])

@@ -44,10 +44,8 @@ def _check_layers(table: SelectingTable, roster: Topology, where: str) -> None:
     if selection.where == EVERYWHERE:
         return
     there = roster.standing(selection.hosts, EVERYWHERE)
-    for among, said in (
-        (there, ""),
-        (roster.standing(selection.hosts, selection.where), " together with the others"),
-    ):
+    meant = roster.standing(selection.hosts, selection.where)
+    for among, said in ((there, ""), (meant, ", in which the other keys hold")):
         for key, wanted, known, every in zip(_LAYERS, selection.where, among, there, strict=True):
             for index, number in enumerate(wanted or ()):
                 if every and number not in known:

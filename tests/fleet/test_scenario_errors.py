@@ -153,7 +153,7 @@ WRONG = {  # what stands behind name = "x" -> what is said of it
     + HOSTS
     + "regions = 2\nname = 'b{region}-{host}'\n"
     + THERE
-    + "region = 1\nrack = [0, 2]": "faults[0].rack[1] = 2: expected a rack from 0 to 2, and one where the other keys hold",
+    + "region = 1\nrack = [0, 2]": "rack[1] = 2: expected a rack from 0 to 2, in which the other keys hold",
     FAULTS + "rack = 'a'": 'faults[0].rack = "a": expected an integer or an array, got a string',
     FAULTS + "rack = -1": "faults[0].rack = -1: expected an integer >= 0",
     FAULTS + "rack = []": "faults[0].rack: expected an array of length >= 1",

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+import msgspec
+
 from fleet.codec import TOPICS, UnknownEvent, decode_command, decode_event
 from fleet.digest import PartitionDigest, run_digest
 from fleet.log.files import MANIFEST, FileLog
 from fleet.log.frames import COMMANDS, EVENTS, FILE_HEAD_SIZE, Damage, Frame, entries
-from fleet.log.protocol import CorruptLog, Entry
+from fleet.log.protocol import Checkpoint, CorruptLog, Entry
 from fleet.manifest import Manifest, Summary
 from fleet.outlet import NS_PER_MS
 from fleet.partition import partition_of
@@ -53,6 +55,13 @@ class Report(NamedTuple):
         return self.problem_count <= PROBLEMS_MAX and all(problem.torn for problem in self.problems)
 
 
+class Handled(msgspec.Struct, frozen=True, array_like=True):
+    """Of a shard's state (fleet.shard.ShardState), what says how many commands it covers."""
+
+    format: int
+    commands: int
+
+
 class Checker:
     """Checks entry by entry, and keeps what is wrong."""
 
@@ -79,13 +88,31 @@ class Checker:
         for topic in topics:
             self.digests[topic, partition] = PartitionDigest()
         order = Order()
+        checkpoint = None
         for path, found in log.frames(content, partition):
             if isinstance(found, Damage):
                 self._damage(str(path), found)
                 order.lost()
-            else:
-                self.frames += 1
-                self._frame(found, str(path), partition, order)
+                continue
+            self.frames += 1
+            self._frame(found, str(path), partition, order)
+            if found.checkpoint is not None:
+                checkpoint = str(path), found.start, found.checkpoint
+        if checkpoint is not None:
+            self._compare_handled(*checkpoint, partition, str(log.path(COMMANDS, partition)))
+
+    def _compare_handled(self, place: str, start: int, checkpoint: bytes, partition: int, commands: str) -> None:
+        """Commands that a checkpoint says were handled are there, whether the run has ended or not."""
+        try:
+            handled = msgspec.msgpack.decode(
+                msgspec.msgpack.decode(checkpoint, type=Checkpoint).state, type=Handled
+            )
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            self.tell(place, start, f"its checkpoint: {fault}")
+            return
+        there = self.digests[COMMAND, partition].count
+        if there < handled.commands and commands not in self.missing:
+            self.tell(commands, 0, f"{there} commands, {handled.commands} were handled")
 
     def _damage(self, place: str, damage: Damage) -> None:
         if damage.start == damage.end:

@@ -112,7 +112,8 @@ class Shard:
         read = self._log.read(topic, self.partition, start=start)
         digest.add([entry.value for entry in islice(read, missing)])
         if digest.count != count:
-            raise CorruptLog(f"{topic}, partition {self.partition}", 0, f"ends before record {count}")
+            reason = f"the log ends, and {count} were handled; rasfleet log verify names the file"
+            raise CorruptLog(f"{topic}, partition {self.partition}", digest.count, reason, unit="record")
         return digest
 
     def _checkpoint(self) -> Checkpoint:

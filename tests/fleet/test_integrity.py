@@ -53,6 +53,19 @@ def test_a_file_that_was_deleted_is_named_once_whether_the_run_ended_or_not(copi
     assert not check(log).whole
 
 
+def test_commands_that_were_handled_and_are_cut_off_are_missed_though_the_run_did_not_end(copied):
+    log = copied(ended=False)
+    path = log.path(COMMANDS, 3)
+    octets = path.read_bytes()
+    *_, (_, last) = log.frames(COMMANDS, 3)
+    path.write_bytes(octets[: last.start + 5])
+
+    report = check(log)
+    assert [(one.place, one.torn) for one in report.problems] == [(str(path), True), (str(path), False)]
+    assert report.problems[1].reason.endswith("were handled")
+    assert not report.whole
+
+
 def test_a_run_that_was_only_made_is_whole(copied, tmp_path):
     log = FileLog.create(tmp_path / "made", copied().manifest)
 

@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from fleet.again import check_behaviour
 from fleet.log.kafka.log import KafkaLog
-from fleet.log.protocol import LogError
 from fleet.messages import Ended, FromWorker, Said, Stop, read_message
 from fleet.place import brokers_of
 from fleet.plan import roster_of
@@ -65,7 +64,7 @@ class Joined:
         living = asyncio.ensure_future(self._log.loop.wait(self._group.live()))
         try:
             await self._work_along(living)
-        except* LogError as faults:
+        except BaseExceptionGroup as faults:
             raise first_of(faults) from None
         finally:
             await _within(PART_S, self._log.loop.wait(self._group.close()))

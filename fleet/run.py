@@ -15,6 +15,7 @@ from typing import NamedTuple
 from fleet.digest import run_digest
 from fleet.log.protocol import Log, LogError
 from fleet.manifest import Summary
+from fleet.pace import Pace
 from fleet.shard import Shard, ShardSummary, first_of
 from fleet.writer import AHEAD_MAX, CommandWriter, Source
 from nodes.events import COMMAND, HOST_TOPICS, Level
@@ -37,13 +38,14 @@ class Run:
         source: Source,
         *,
         order: Sequence[int] | None = None,
+        pace: Pace | None = None,
         report: Callable[[Progress], None] | None = None,
     ) -> None:
         partitions = range(log.manifest.partitions)
         self._report = report
         self._stopped = False
         self._handled = asyncio.Event()
-        self.writer = CommandWriter(log, source)
+        self.writer = CommandWriter(log, source, pace)
         self.shards = {
             partition: Shard(partition, source.roster, log, source.epoch_ns)
             for partition in (partitions if order is None else order)

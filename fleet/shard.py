@@ -80,6 +80,7 @@ class Shard:
         self.outlet = ShardOutlet(self._writer, epoch_ns)
         self.hosts = Hosts(roster, self.outlet, epoch_ns)
         self.actors = Actors(self.hosts, self.outlet, mailbox_max=MAILBOX_COMMANDS)
+        self.actors.idle = self.outlet.settle
         self._commands = PartitionDigest()
         self._stopped = False
         self._first = 0  # commands that were handled before

@@ -1,8 +1,8 @@
 """A run in one process: a writer of commands and a shard for each partition.
 
 The commands of a batch are durable before a shard sees them, so that whatever was done can be done again. A run
-that is stopped takes no further commands; what its shards took goes through to its end and is written, and the
-rest waits in the log until the run is resumed.
+that is stopped handles no further commands; what its shards made of the others is written, and the rest waits in
+the log until the run is resumed.
 
 Source: the design's sections 3 (actor) and 4 (commands, events).
 """
@@ -52,7 +52,7 @@ class Run:
         }
 
     def stop(self) -> None:
-        """Take no further commands; those that were taken go through."""
+        """Handle no further commands; what those that were handled set off is written."""
         self._stopped = True
         self.writer.stop()
         self._handled.set()

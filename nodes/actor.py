@@ -278,6 +278,7 @@ class Actors:
         self._batch_max = batch_max
         self._changed = asyncio.Condition()
         self._closed = False
+        self._stopped = False
 
     async def send(self, commands: Sequence[Command | ClockAdvanced]) -> None:
         """Put commands into the mailbox, in order; waits while it is full."""
@@ -285,10 +286,17 @@ class Actors:
         while sent < len(commands):
             async with self._changed:
                 await self._changed.wait_for(lambda: len(self._mailbox) < self._mailbox_max)
+                if self._stopped:
+                    return
                 upto = sent + self._mailbox_max - len(self._mailbox)
                 self._mailbox.extend(commands[sent:upto])
                 self._changed.notify_all()
             sent = upto
+
+    def stop(self) -> None:
+        """Handle nothing more: mail that waits is let go of, as is what is sent from now on."""
+        self._stopped = True
+        self._mailbox.clear()
 
     async def close(self) -> None:
         """No more mail: ``run`` ends when the mailbox is empty."""

@@ -1,12 +1,12 @@
 """Virtual time paced against real time: when the writer of commands may write which.
 
 The pace delays commands and does nothing else, so a run comes to the same bytes at any speed. Commands are written
-in ticks of real time, those of a tick together at its end: none comes early, none more than a tick late. A run that
-falls behind goes on as fast as it can until it is where it should be.
+in ticks of real time, those of a tick together at its end: none comes early, none more than a tick late. A run
+that falls behind goes on as fast as it can until it is where it should be.
 
 What a fault sets off later (a timer of its host) comes out with the next command of its partition, or with the
-clock, each 60 virtual seconds: to fire it earlier would place it by real time, and a command sent from outside could
-not be handled again in the same place.
+clock, each 60 virtual seconds: to fire it earlier would place it by real time, and a command sent from outside
+could not be handled again in the same place.
 
 Source: the design's section 3, "Time".
 """
@@ -93,4 +93,6 @@ class Pace:
                 return
         elif wait_s < -LATE_S and not self._late:
             self._late = True
-            self._say(f"the run is {-wait_s:.1f} s behind its pace of {self.speed:g}x, and goes on as fast as it can")
+            self._say(
+                f"the run is {-wait_s:.1f} s behind its pace of {self.speed:g}x, and goes on as fast as it can"
+            )

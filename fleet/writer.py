@@ -60,7 +60,7 @@ class CommandWriter:
     def __init__(self, log: Log, source: Source, pace: Pace | None = None) -> None:
         self._log = log
         self._source = source
-        self._pace = pace
+        self.pace = pace
         self._epoch_ms = source.epoch_ns // NS_PER_MS
         self._stopped = False
         self.done = False  # everything is written
@@ -83,13 +83,13 @@ class CommandWriter:
     def stop(self) -> None:
         """Write no more."""
         self._stopped = True
-        if self._pace is not None:
-            self._pace.stop()
+        if self.pace is not None:
+            self.pace.stop()
 
     async def run(self, room: Callable[[int], Awaitable[None]] | None = None) -> bool:
         """Write everything, a batch when there is ``room``; False when it was stopped before. Raises LogError."""
-        if self._pace is not None:
-            self._pace.begin(self._from_ns)
+        if self.pace is not None:
+            self.pace.begin(self._from_ns)
         for batch in self._source.batches():
             new = {partition: part for partition, all_ in batch.items() if (part := self._new(partition, all_))}
             async for due in self._due(new):
@@ -104,11 +104,11 @@ class CommandWriter:
 
     async def _due(self, commands: Commands) -> AsyncIterator[Commands]:
         """The commands as they become due."""
-        if self._pace is None:
+        if self.pace is None:
             yield commands
             return
-        for time_ns, part in self._pace.ticks(commands):
-            await self._pace.until(time_ns)
+        for time_ns, part in self.pace.ticks(commands):
+            await self.pace.until(time_ns)
             yield part
 
     async def settle(self) -> None:

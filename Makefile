@@ -8,9 +8,10 @@ DEV_READY := $(VENV)/.dev-ready
 WORKERS ?= 2
 # Of make run alone, which empties it: rasfleet run and import write to runs/<name> themselves.
 RUNS := runs/make-run
+TOOLS := .tools
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-compiled compiled torture soak lock clean
+.PHONY: help run test check format bench bench-compiled compiled torture soak tools lock clean
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,12 +79,17 @@ kafka-status: | $(BIN)/python ## Say where each node stands: address, pid, memor
 	@for made in .kafka/*/cluster.json; do \
 	  [ ! -e $$made ] || $(BIN)/python -m deploy.kafka status $${made%/*} || true; done
 
+tools: $(TOOLS)/.ready ## What checks the files of deploy/: Kubernetes' schemas, hadolint, Prometheus (Debian's package).
+
 lock: $(DEV_READY) ## Pin the dependencies anew, with hashes.
 	$(PIP) pip-tools
 	$(BIN)/pip-compile -q -U --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-find-links \
 	  --extra build -o requirements.txt pyproject.toml
 	$(BIN)/pip-compile -q -U --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-find-links \
 	  --extra build --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
+
+	$(BIN)/pip-compile -q -U --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-find-links \
+	  -o requirements-tools.txt deploy/tools.in
 
 clean: ## Remove the virtual environment and the runs of make run.
 	rm -rf $(VENV) $(RUNS)/storm $(RUNS)/recorded
@@ -102,3 +108,10 @@ $(DEV_READY): requirements-dev.txt pyproject.toml | $(BIN)/pip
 	$(PIP) --require-hashes --only-binary :all: -r requirements-dev.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUN_READY)
+
+$(TOOLS)/.ready: requirements-tools.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all: -r $<
+	cd $(TOOLS) && { apt-get download -qq prometheus || { apt-get update -qq && apt-get download -qq prometheus; }; }
+	cd $(TOOLS) && dpkg -x prometheus_*.deb . && rm prometheus_*.deb
+	@touch $@

@@ -5,17 +5,18 @@ Source: the design's section 4, "Resume".
 
 import asyncio
 import shlex
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from fleet.again import check_behaviour
-from fleet.console import supervise
+from fleet.console import Carried, Carrying, supervise, until_stopped
 from fleet.expectation import ExpectTable, unmet
 from fleet.integrity import OTHER_MANIFEST, glance
 from fleet.log.files import MANIFEST, FileLog
 from fleet.log.frames import COMMANDS, EVENTS
 from fleet.log.protocol import CorruptLog, RunLog
 from fleet.manifest import SCENARIO, Manifest, Options, Summary
+from fleet.pace import Pace
 from fleet.plan import Plan, plan_of
 from fleet.report import Told
 from fleet.writer import Commands, CommandWriter
@@ -40,37 +41,48 @@ class Logged:
         return iter(())
 
 
-def carry_out(log: "AnyLog", plan: Plan, *, workers: int) -> Told:
+def carry_out(log: "AnyLog", plan: Plan, how: Carrying) -> Told:
     """Carry a run out to its end, or until a signal stops it. Raises LogError."""
     source = plan if log.manifest.source == SCENARIO else Logged(plan)
     seconds = 0.0
     while True:
-        summary, took_s, count = supervise(
-            log, source, workers=workers, commands=plan.commands_written(), end_ns=plan.end_ns
-        )
-        seconds += took_s
-        if summary.interrupted or not isinstance(log, FileLog) or not _more_commands(log, summary):
-            return told(log, plan, summary, seconds=seconds, workers=count)
+        carried = supervise(log, source, how, commands=plan.commands_written(), end_ns=plan.end_ns)
+        seconds += carried.seconds
+        over = not isinstance(log, FileLog) or not _more_commands(log, carried.summary)
+        if carried.summary.interrupted or over:
+            return told(log, plan, carried._replace(seconds=seconds))
+        assert isinstance(log, FileLog), "the others are over"
         log.lock()  # somebody sent commands behind the end while it was carried out
         log.unfinish()
 
 
-def only_command(log: "KafkaLog", plan: Plan) -> list[int]:
-    """Write a run's commands and where they end, and leave the rest to workers. Raises LogError."""
-    writer = CommandWriter(log, plan)
+class Written(NamedTuple):
+    """Commands that were written for workers elsewhere."""
 
-    async def whole() -> None:
+    offsets: list[int]  # by partition: behind the last one
+    is_all: bool  # and it is said where they end
+    signal: int  # that stopped it
+
+
+def only_command(
+    log: "KafkaLog", plan: Plan, speed: float | None = None, say: Callable[[str], None] = print
+) -> Written:
+    """Write a run's commands and where they end, and leave the rest to workers. Raises LogError."""
+    writer = CommandWriter(log, plan, None if speed is None else Pace(speed, say))
+
+    async def whole() -> Written:
         try:
-            await writer.run()
-            await asyncio.to_thread(log.say_end, writer.offsets)
+            is_all, number = await until_stopped(writer.run(), writer.stop, brokers=log.servers)
+            if is_all:
+                await asyncio.to_thread(log.say_end, writer.offsets)
+            return Written(writer.offsets, is_all, number)
         finally:
             await log.close()
 
-    asyncio.run(whole())
-    return writer.offsets
+    return asyncio.run(whole())
 
 
-def go_on(log: "AnyLog", *, workers: int) -> Told:
+def go_on(log: "AnyLog", how: Carrying) -> Told:
     """Carry a run on from where it stands. Raises LogError."""
     check_behaviour(log)
     if isinstance(log, FileLog):
@@ -78,10 +90,10 @@ def go_on(log: "AnyLog", *, workers: int) -> Told:
     plan = plan_of(log.manifest)
     summary = log.summary()
     if summary is not None and not _more_commands(log, summary):
-        return told(log, plan, summary, seconds=0.0, workers=0)
+        return told(log, plan, Carried(summary, 0.0, 0))
     log.lock()
     log.unfinish()
-    return carry_out(log, plan, workers=workers)
+    return carry_out(log, plan, how)
 
 
 def _check_whole(log: FileLog) -> None:
@@ -111,18 +123,20 @@ def _more_commands(log: RunLog, summary: Summary) -> bool:
     )
 
 
-def told(log: "AnyLog", plan: Plan, summary: Summary, *, seconds: float, workers: int) -> Told:
+def told(log: "AnyLog", plan: Plan, carried: Carried) -> Told:
     """What a run came to, with the line that repeats it."""
     manifest = log.manifest
+    summary = carried.summary
     expected = is_as_expected(manifest, plan)
     return Told(
         scenario=plan.scenario.name,
         seed=plan.seed,
         hosts=plan.roster.count,
         guests=plan.roster.guests,
-        workers=workers,
+        workers=carried.workers,
         summary=summary,
-        seconds=seconds,
+        seconds=carried.seconds,
+        signal=carried.signal,
         repeat=repeat_of(manifest, *_named(log)),
         out=_named(log)[0],
         kafka=_named(log)[1],

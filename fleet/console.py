@@ -2,12 +2,13 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import click
 
@@ -15,9 +16,11 @@ from fleet.log.files import FileLog
 from fleet.log.protocol import RunLog
 from fleet.manifest import Summary
 from fleet.messages import Progress
+from fleet.pace import Pace
 from fleet.run import Run
 from fleet.supervisor import Crew, FileCrew, KafkaCrew, Supervisor
 from fleet.terminal import is_rich
+from fleet.worker import PROGRESS_S
 from fleet.writer import Source
 from nodes.events import Level
 from nodes.stack.machine import NS_PER_S
@@ -25,9 +28,12 @@ from nodes.stack.machine import NS_PER_S
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from fleet.metrics import Meter
     from fleet.place import AnyLog
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+END_S: Final = 9.5  # after a signal; workers give up a little earlier
+GIVEN_UP: Final = 3  # the exit code then: no broker answers
 PLAIN_S: Final = 10.0  # between two lines where there is no terminal
 RATE_S: Final = 2.0  # over which events a second are told
 KNOWN_PART: Final = 100  # one of so many commands is handled before the time that is left is told
@@ -54,7 +60,7 @@ def carry_out(log: RunLog, source: Source) -> tuple[Summary, float]:
 
     async def whole() -> Summary:
         run = Run(log, source)
-        await _until_stopped(run.run(), run.stop)
+        await until_stopped(run.run(), run.stop)
         return run.summary()
 
     with no_collection():
@@ -62,27 +68,61 @@ def carry_out(log: RunLog, source: Source) -> tuple[Summary, float]:
     return _finished(log, summary), time.monotonic() - began
 
 
-def supervise(
-    log: "AnyLog", source: Source, *, workers: int, commands: int, end_ns: int
-) -> tuple[Summary, float, int]:
+class Carrying(NamedTuple):
+    """How a run is carried out."""
+
+    workers: int
+    speed: float | None = None  # virtual seconds in a real one; None: as fast as it goes
+    meter: "Meter | None" = None  # of the supervisor
+
+
+class Carried(NamedTuple):
+    """A run, or what was carried out of it."""
+
+    summary: Summary
+    seconds: float
+    workers: int
+    signal: int = 0  # that stopped it
+
+
+def supervise(log: "AnyLog", source: Source, how: Carrying, *, commands: int, end_ns: int) -> Carried:
     """Run with worker processes, to the end or to a signal, and say in the log how it ended.
 
-    ``commands`` are expected, and the clock's end. Returns the summary, the seconds that it took, and how many
-    workers there were. Raises LogError.
+    ``commands`` are expected, and the clock's end. Raises LogError.
     """
     began = time.monotonic()
     log.lock()
-    counts: list[int] = []
     crew: Crew = FileCrew(log) if isinstance(log, FileLog) else KafkaCrew(log)
+    brokers = "" if isinstance(log, FileLog) else log.servers
 
-    async def whole() -> Summary:
+    async def whole() -> Carried:
         with _shown(commands, end_ns) as shown:
-            supervisor = Supervisor(crew, source, workers=workers, say=shown.say, report=shown.report)
-            counts.append(len(supervisor.workers))
-            return await _until_stopped(supervisor.run(), supervisor.stop)
+            pace = None if how.speed is None else Pace(how.speed, shown.say)
+            supervisor = Supervisor(crew, source, workers=how.workers, say=shown.say, report=shown.report)
+            supervisor.writer.pace = pace
 
-    summary = _closed(log, whole)
-    return _finished(log, summary), time.monotonic() - began, counts[0]
+            def stop() -> None:
+                supervisor.stop()
+                if how.meter is not None:
+                    how.meter.show(supervisor.facts())
+
+            showing = asyncio.ensure_future(_show(supervisor, how.meter))
+            try:
+                summary, number = await until_stopped(supervisor.run(), stop, brokers=brokers)
+            finally:
+                showing.cancel()
+            return Carried(summary, 0.0, len(supervisor.workers), number)
+
+    carried = _closed(log, whole)
+    _finished(log, carried.summary)
+    return carried._replace(seconds=time.monotonic() - began)
+
+
+async def _show(supervisor: Supervisor, meter: "Meter | None") -> None:
+    """Say how a run stands, for as long as it goes on."""
+    while meter is not None:
+        meter.show(supervisor.facts())
+        await asyncio.sleep(PROGRESS_S)
 
 
 @contextmanager
@@ -111,17 +151,38 @@ def _finished(log: RunLog, summary: Summary) -> Summary:
     return summary
 
 
-async def _until_stopped(running: Awaitable[Came], stop: Callable[[], None]) -> Came:
+async def until_stopped(
+    running: Awaitable[Came], stop: Callable[[], None], *, brokers: str = ""
+) -> tuple[Came, int]:
+    """What a run comes to, and the first signal that was sent to stop it; 0: none was.
+
+    Where ``brokers`` do not answer, the process ends ``END_S`` after the signal, whatever it waits for.
+    """
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in _STOPPING}
+    came: list[int] = []
+
+    def end(number: int) -> None:
+        came.append(number)
+        stop()
+        if brokers:
+            loop.call_later(END_S, _give_up, brokers)
+
     for number in _STOPPING:
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, end, number)
     try:
-        return await running
+        return await running, came[0] if came else 0
     finally:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)  # else it is the default, which for SIGTERM ends with no word
+
+
+def _give_up(brokers: str) -> None:
+    click.echo(
+        f"rasfleet: {brokers}: no broker answers; what is not written comes again when it goes on", err=True
+    )
+    os._exit(GIVEN_UP)
 
 
 class Shown:

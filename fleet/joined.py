@@ -1,7 +1,7 @@
 """A worker of a run on Kafka: it joins from anywhere, and works on the partitions that the run's group gives it.
 
-When the group is divided anew, everything is left within some seconds: what was taken goes through, is written,
-and has a checkpoint. Whoever gets a partition takes it over as after a crash. What was not left in time is taken
+When the group is divided anew, everything is left within some seconds: what was handled is written, and
+has a checkpoint. Whoever gets a partition takes it over as after a crash. What was not left in time is taken
 away; what such a shard still writes stands there already, or will.
 
 A worker ends when all partitions of the run have ended, its own and those of others, or when it is told to.
@@ -14,30 +14,43 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from fleet.again import check_behaviour
+from fleet.figures import Counted, Facts, stand_of
 from fleet.log.kafka.log import KafkaLog
-from fleet.messages import Ended, FromWorker, Said, Stop, read_message
+from fleet.messages import Ended, FromWorker, Progress, Said, Stop, read_message
 from fleet.place import brokers_of
 from fleet.plan import roster_of
 from fleet.run import summary_of
 from fleet.shard import Shard, ShardSummary, first_of
 from fleet.worker import PROGRESS_S, progress_of, tell
 
+if TYPE_CHECKING:
+    from fleet.metrics import Meter
+
 DRAIN_S: Final = 7.0  # until partitions that are not left are taken away; a stop has 10 s in all
 PART_S: Final = 1.5  # to leave the group, and to close the log; then the process just ends
 END_S: Final = 9.0  # after a stop, with brokers that do not answer, the process just ends
 GIVEN_UP: Final = 3  # its exit code then: no broker answers
 LOOK_S: Final = 0.25  # at what is said about the run
+ANSWERED_S: Final = 6.0  # since a broker answered, until this worker is not ready
 LAG_S: Final = 5.0  # between two looks at how far the shards are, for those who look at lag
 
 
 class Joined:
-    """The shards that one process works on. ``hear``: gets what it says."""
+    """The shards that one process works on. ``hear``: gets what it says; ``meter``: how it stands."""
 
-    def __init__(self, log: KafkaLog, hear: Callable[[FromWorker], None], *, instance: str | None = None) -> None:
+    def __init__(
+        self,
+        log: KafkaLog,
+        hear: Callable[[FromWorker], None],
+        *,
+        instance: str | None = None,
+        meter: "Meter | None" = None,
+    ) -> None:
         self._log = log
         self._hear = hear
         self._roster, self._epoch_ns = roster_of(log.manifest)
@@ -50,16 +63,26 @@ class Joined:
         self._division = 0  # raised whenever everything is left
         self._stopped = False
         self._leaving = False  # for good
+        self.gave_up = False  # something was handled and could not be written in time
         self.shards: dict[int, Shard] = {}  # at work
         self.over: dict[int, Shard] = {}  # that came to their end here, or were left last
+        self._counted = Counted()
+        self._meter = meter
+        self._is_member = False  # the group has said which partitions are ours
+        self._ends: Mapping[int, int] = {}  # of commands, by partition, when a broker answered last
+        self._answered_s: float | None = None  # real time then
+        self._rebalances = 0  # how often partitions were left for others to get them
 
     def stop(self) -> None:
         """Leave everything, and end."""
         self._stopped = True
+        if self._meter is not None:
+            self._meter.show(self._facts())
 
     async def run(self) -> bool:
         """Work until every partition of the run has ended; False when it was stopped. Raises LogError."""
         self._loop = asyncio.get_running_loop()
+        showing = asyncio.ensure_future(self._show())
         await self._log.loop.wait(self._board.catch_up())
         living = asyncio.ensure_future(self._log.loop.wait(self._group.live()))
         try:
@@ -71,12 +94,22 @@ class Joined:
             await asyncio.wait({living}, timeout=PART_S)
             if living.done() and not living.cancelled():
                 living.exception()  # of a run that is over nobody asks it any more
+            showing.cancel()
         done = self._is_over()
         if done:
             await asyncio.to_thread(self._finish)
-        self._hear(progress_of([*self.over.values()]))
+        self._hear(self._progress())
         self.say_ended(stopped=not done)
         return done
+
+    def say_left(self) -> None:
+        """Say whether everything was left that was handled."""
+        left = (
+            "what could not be written in time comes again"
+            if self.gave_up
+            else "everything that was handled is written"
+        )
+        self._hear(Said(f"run {self._log.run}: left, {left}"))
 
     def say_ended(self, *, stopped: bool) -> None:
         """Say what the shards came to that ended here, or were left last."""
@@ -130,6 +163,7 @@ class Joined:
     def _begin(self, partitions: frozenset[int]) -> None:
         if not self._leaving:
             self._mine = partitions
+            self._is_member = True
             self._take_up()
 
     def _take_up(self) -> None:
@@ -144,6 +178,8 @@ class Joined:
     async def _leave(self) -> None:
         """Stop every shard, and wait until it has written what it took."""
         self._division += 1
+        self._rebalances += self._is_member and not self._leaving
+        self._is_member = False
         self._mine = frozenset()
         for shard in self.shards.values():
             shard.stop()
@@ -152,6 +188,7 @@ class Joined:
             return
         _, late = await asyncio.wait(working, timeout=DRAIN_S)
         if late:
+            self.gave_up = True
             named = ", ".join(str(partition) for partition in sorted(self._working[task] for task in late))
             self._hear(
                 Said(f"partitions {named}: not left within {DRAIN_S:.0f} s, what is not written comes again")
@@ -165,6 +202,7 @@ class Joined:
             Shard, partition, self._roster, self._log, self._epoch_ns, say=lambda text: self._hear(Said(text))
         )
         self.shards[partition] = shard
+        self._counted.begin(shard)
         if division != self._division:
             shard.stop()
         self._tell_end(shard)
@@ -172,6 +210,7 @@ class Joined:
             await shard.run()
         finally:
             del self.shards[partition]
+            self._counted.end(shard)
         if division == self._division or self._stopped:
             self.over[partition] = shard
         await self._log.loop.wait(self._group.commit({partition: shard.offset}))
@@ -182,8 +221,44 @@ class Joined:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(PROGRESS_S)
-            shards = self.over | self.shards
-            self._hear(progress_of(list(shards.values())))
+            self._hear(self._progress())
+
+    def _progress(self) -> Progress:
+        shards = list((self.over | self.shards).values())
+        return progress_of(shards, self._counted.tally(), self.shards.values())
+
+    async def _show(self) -> None:
+        """Say how this worker stands, for as long as it is there."""
+        if self._meter is None:
+            return
+        self._log.loop.post(self._group.look_at_ends(lambda: [*self._mine], self._answered))
+        while True:
+            self._meter.show(self._facts())
+            await asyncio.sleep(PROGRESS_S)
+
+    def _answered(self, ends: Mapping[int, int]) -> None:
+        """In the loop of the log: a broker said where commands end."""
+        self._ends, self._answered_s = ends, time.monotonic()
+
+    def _facts(self) -> Facts:
+        return Facts(
+            self._counted.tally(),
+            [stand_of(shard) for _, shard in sorted(self.shards.items())],
+            self._ends,
+            rebalances=self._rebalances,
+            unready=self._unready(),
+        )
+
+    def _unready(self) -> str:
+        """Why no work should be expected of this worker."""
+        if self._stopped or self._leaving:
+            return "draining"
+        if not self._is_member:
+            return "waiting for the group's partitions"
+        if self._answered_s is None:
+            return "no broker has answered yet"
+        silent_s = time.monotonic() - self._answered_s
+        return f"no broker has answered for {silent_s:.0f} s" if silent_s > ANSWERED_S else ""
 
     async def _say_offsets(self) -> None:
         while True:
@@ -223,8 +298,10 @@ async def carried(joined: Joined, *, listen: bool) -> bool:
     finally:
         if listening is not None:
             listening.cancel()
+    if not over and not listen:
+        joined.say_left()
     if not await joined.close():
-        os._exit(0)  # everything is written; what brokers still answer is of no use
+        os._exit(GIVEN_UP if joined.gave_up else 0)  # what brokers still answer is of no use
     return over
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from fleet.codec import encode
+from fleet.figures import Stand, Tally
 from fleet.log.protocol import Contradiction, CorruptLog, LogError, Unreachable
 from fleet.shard import ShardSummary
 
@@ -28,7 +29,7 @@ class Finish(Message, frozen=True, array_like=True, tag=1):
 
 
 class Stop(Message, frozen=True, array_like=True, tag=2):
-    """To a worker: take no further commands; those that were taken go through."""
+    """To a worker: handle no further commands, and leave everything written."""
 
 
 class Progress(Message, frozen=True, array_like=True, tag=10):
@@ -39,6 +40,8 @@ class Progress(Message, frozen=True, array_like=True, tag=10):
     events: int
     time_ns: int  # virtual; of the shard that is furthest behind
     outcomes: dict[str, int]  # "LEVEL KIND" -> count
+    tally: Tally = Tally()  # of its process
+    stands: list[Stand] = []  # of the shards that are at work
 
 
 class Said(Message, frozen=True, array_like=True, tag=11):

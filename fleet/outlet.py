@@ -77,6 +77,7 @@ class ShardOutlet:
         "commit_bytes",
         "counts",
         "outputs",
+        "writing_bytes",
     )
 
     def __init__(
@@ -90,7 +91,8 @@ class ShardOutlet:
         self._writer = writer
         self._epoch_ms = epoch_ns // NS_PER_MS
         self._keys: dict[str, bytes] = {}
-        self._size = 0  # bytes published and not written
+        self._size = 0  # bytes published that no commit has
+        self.writing_bytes = 0  # of the commit that waits for its acknowledgement
         self._due = checkpoint_bytes  # bytes of events until the next checkpoint
         self.commit_bytes = commit_bytes
         self.checkpoint_bytes = checkpoint_bytes
@@ -144,19 +146,30 @@ class ShardOutlet:
         """How many outcomes were published, by kind and level."""
         return {(_KINDS[at // _COUNTS], at % _COUNTS): count for at, count in enumerate(self.counts) if count}
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Published and not acknowledged."""
+        return self._size + self.writing_bytes
+
     async def flush(self) -> None:
         """Write when enough has come together."""
         if self._size >= self.commit_bytes:
+            await self.commit()
+
+    async def settle(self) -> None:
+        """Write what there is: nothing more comes for now."""
+        if self._size:
             await self.commit()
 
     async def commit(self, *, last: bool = False) -> None:
         """Write everything that was published; the last commit has a checkpoint."""
         batches = {topic: output.take() for topic, output in self.outputs.items() if output.records}
         self._due -= self._size
-        self._size = 0
+        self.writing_bytes, self._size = self._size, 0
         checkpoint = None
         if self.checkpoint_of is not None and (last or self._due <= 0):
             checkpoint = self.checkpoint_of()
             size = sum(map(len, checkpoint.hosts.values()))
             self._due = max(self.checkpoint_bytes, CHECKPOINT_RATIO * size)
         await self._writer.commit(batches, checkpoint)
+        self.writing_bytes = 0

@@ -29,6 +29,7 @@ class Told(NamedTuple):
     place: str = ""  # of the scenario: a file, or a name
     unchecked: bool = False  # the scenario expects something, and of another size or seed
     kafka: str = ""  # its brokers
+    signal: int = 0  # that stopped it
 
 
 def show(told: Told, *, as_json: bool) -> None:

@@ -1,8 +1,8 @@
 """A run in one process: a writer of commands and a shard for each partition.
 
 The commands of a batch are durable before a shard sees them, so that whatever was done can be done again. A run
-that is stopped takes no further commands; what its shards took goes through to its end and is written, and the
-rest waits in the log until the run is resumed.
+that is stopped handles no further commands; what its shards made of the others is written, and the rest waits in
+the log until the run is resumed.
 
 Source: the design's sections 3 (actor) and 4 (commands, events).
 """
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from fleet.digest import run_digest
 from fleet.log.protocol import Log
 from fleet.manifest import Summary
+from fleet.pace import Pace
 from fleet.shard import Shard, ShardSummary, first_of
 from fleet.writer import AHEAD_MAX, CommandWriter, Source
 from nodes.events import COMMAND, HOST_TOPICS, Level
@@ -37,20 +38,21 @@ class Run:
         source: Source,
         *,
         order: Sequence[int] | None = None,
+        pace: Pace | None = None,
         report: Callable[[Progress], None] | None = None,
     ) -> None:
         partitions = range(log.manifest.partitions)
         self._report = report
         self._stopped = False
         self._handled = asyncio.Event()
-        self.writer = CommandWriter(log, source)
+        self.writer = CommandWriter(log, source, pace)
         self.shards = {
             partition: Shard(partition, source.roster, log, source.epoch_ns)
             for partition in (partitions if order is None else order)
         }
 
     def stop(self) -> None:
-        """Take no further commands; those that were taken go through."""
+        """Handle no further commands; what those that were handled set off is written."""
         self._stopped = True
         self.writer.stop()
         self._handled.set()

@@ -8,7 +8,8 @@ Source: the design's sections 3 (time) and 4 (events, resume).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -25,7 +26,7 @@ from nodes.events import COMMAND, ClockAdvanced, Level
 from nodes.events.commands import Command
 from nodes.spec.layout import Malformed
 
-MAILBOX_COMMANDS: Final = 1024  # that wait in front of a shard; what a stop still has to go through
+MAILBOX_COMMANDS: Final = 1024  # that wait in front of a shard
 STATE_FORMAT: Final = 1  # of ShardState
 
 
@@ -80,7 +81,9 @@ class Shard:
         self.outlet = ShardOutlet(self._writer, epoch_ns)
         self.hosts = Hosts(roster, self.outlet, epoch_ns)
         self.actors = Actors(self.hosts, self.outlet, mailbox_max=MAILBOX_COMMANDS)
-        self._commands = PartitionDigest()
+        self.actors.idle = self.outlet.settle
+        self._commands = PartitionDigest()  # of those that were handled
+        self._taken: deque[bytes] = deque()  # and not counted in it
         self._stopped = False
         self._first = 0  # commands that were handled before
         self._offsets = Offsets()
@@ -119,6 +122,7 @@ class Shard:
     def _checkpoint(self) -> Checkpoint:
         state, hosts = self.hosts.checkpoint()
         commands = self.commands
+        self._count()
         whole = self._commands.whole(commands)
         outputs = self.outlet.outputs.values()
         shard = ShardState(
@@ -142,6 +146,11 @@ class Shard:
         """Of the next command."""
         return self._offsets.of(self.commands)
 
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """By topic, the events that stood in the log already."""
+        return self._writer.skipped_of
+
     def place(self) -> Place:
         """How far it is."""
         events = sum(output.n for output in self.outlet.outputs.values())
@@ -156,9 +165,10 @@ class Shard:
         self._feed.finish(offset)
 
     def stop(self) -> None:
-        """Take no further commands; those in the mailbox go through."""
+        """Handle no further commands; what those that were handled set off is written."""
         self._stopped = True
         self._feed.stop()
+        self.actors.stop()
 
     async def run(self) -> None:
         """Handle commands until they end, and leave everything written. Raises LogError."""
@@ -178,10 +188,15 @@ class Shard:
     async def _take(self) -> None:
         while (found := await self._feed.next()).values:
             commands = [self._command(value) for value in found.values]
-            self._offsets.add(self._commands.count, found.offset)
-            self._commands.add(found.values)
+            self._count()
+            self._offsets.add(self._commands.count + len(self._taken), found.offset)
+            self._taken.extend(found.values)
             await self.actors.send(commands)
         await self.actors.close()
+
+    def _count(self) -> None:
+        """Put into the digest what was handled."""
+        self._commands.add([self._taken.popleft() for _ in range(self.commands - self._commands.count)])
 
     def _command(self, value: bytes) -> Command | ClockAdvanced:
         place = f"{COMMAND}, partition {self.partition}"
@@ -195,6 +210,7 @@ class Shard:
 
     def summary(self) -> ShardSummary:
         """What it came to."""
+        self._count()
         hosts, guests = self.hosts.ledgers()
         digests = {topic: output.digest.done() for topic, output in self.outlet.outputs.items()}
         return ShardSummary(

@@ -3,6 +3,7 @@
 Source: the design's section 4, "Resume".
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 
@@ -22,7 +23,7 @@ class Skipping:
         self._behind: dict[str, Iterator[Entry]] = {}  # topic -> what stands there and has not come again
         for topic, entries in behind.items():
             self._keep(topic, entries)
-        self.skipped = 0  # events
+        self.skipped_of: Counter[str] = Counter()  # events, by topic
 
     def _keep(self, topic: str, entries: Iterator[Entry]) -> None:
         head = next(entries, None)
@@ -30,6 +31,11 @@ class Skipping:
             self._behind.pop(topic, None)
         else:
             self._behind[topic] = chain((head,), entries)
+
+    @property
+    def skipped(self) -> int:
+        """Events that stood there already."""
+        return self.skipped_of.total()
 
     async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Write what is new. While events stand there that have not come again, no checkpoint would cover them."""
@@ -46,7 +52,7 @@ class Skipping:
         for at, entry in enumerate(islice(standing, len(records)), 1):
             if entry[3:] != records[at - 1]:
                 raise Contradiction(_told(entry, records[at - 1]))
-        self.skipped += at
+        self.skipped_of[topic] += at
         self._keep(topic, standing)
         return records[at:]
 

@@ -16,6 +16,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
+
+from fleet.figures import Facts, Tally, together
 from fleet.log.files import FileLog
 from fleet.log.protocol import Log, LogError
 from fleet.manifest import Summary
@@ -53,6 +56,20 @@ class Watched:
         self.ended: Ended | None = None
         self.failed: Failed | None = None
         self.heard_s = 0.0  # the loop's time when it last said something
+        self.is_heard = False  # the present process said something
+        self.before = Tally()  # of its processes that died
+
+    @property
+    def tally(self) -> Tally:
+        """What all its processes did."""
+        return self.before.plus(self.progress.tally)
+
+    def begin_again(self) -> None:
+        """A process is started: what the last one did is kept."""
+        self.before = self.tally
+        self.progress = msgspec.structs.replace(self.progress, tally=Tally(), stands=[])
+        self.failed = None
+        self.is_heard = False
 
     def send(self, message: ToWorker) -> None:
         """Say something to it, if it is there."""
@@ -77,6 +94,9 @@ class Crew(Protocol):
     def words(self, worker: Watched) -> list[str]:
         """What a worker is called with."""
 
+    def unready(self) -> str:
+        """Why the log cannot be written now; "": it can."""
+
     async def finished(self, offsets: Sequence[int]) -> None:
         """The commands end there."""
 
@@ -95,6 +115,10 @@ class FileCrew:
     def words(self, worker: Watched) -> list[str]:
         """The folder and the partitions."""
         return [str(self.log.folder), ",".join(map(str, worker.partitions))]
+
+    def unready(self) -> str:
+        """It can."""
+        return ""
 
     async def finished(self, offsets: Sequence[int]) -> None:
         """Messages say it."""
@@ -116,6 +140,10 @@ class KafkaCrew:
     def words(self, worker: Watched) -> list[str]:
         """The brokers, the run, and what the group calls this worker."""
         return [KAFKA, self.log.servers, self.log.run, f"{self._name}-{worker.number}"]
+
+    def unready(self) -> str:
+        """Brokers are waited for, or not."""
+        return "no broker answers" if self.log.is_waiting else ""
 
     async def finished(self, offsets: Sequence[int]) -> None:
         """Say it to all."""
@@ -158,7 +186,7 @@ class Supervisor:
         self.restarts = 0
 
     def stop(self) -> None:
-        """Take no further commands; those that were taken go through."""
+        """Handle no further commands; what those that were handled set off is written."""
         self._stopped = True
         self.writer.stop()
         self._heard.set()
@@ -211,6 +239,22 @@ class Supervisor:
             outcomes=outcomes,
         )
 
+    def facts(self) -> Facts:
+        """How the run stands, for those who watch it."""
+        return Facts(
+            together(worker.tally for worker in self.workers),
+            [stand for worker in self.workers for stand in worker.progress.stands],
+            dict(enumerate(self.writer.offsets)),
+            restarts=self.restarts,
+            unready=self._unready(),
+        )
+
+    def _unready(self) -> str:
+        if self._stopped:
+            return "draining"
+        away = [worker.number for worker in self.workers if worker.ended is None and not worker.is_heard]
+        return f"worker {away[0]} has not said anything yet" if away else self._crew.unready()
+
     async def _keep(self, worker: Watched) -> None:
         """Keep one worker at work until its shards have ended."""
         deaths = 0
@@ -230,7 +274,7 @@ class Supervisor:
             self._say(f"worker {worker.number} {reason}; it is started again")
 
     async def _start(self, worker: Watched) -> None:
-        worker.failed = None
+        worker.begin_again()
         worker.heard_s = asyncio.get_running_loop().time()
         worker.process = await asyncio.create_subprocess_exec(
             *(sys.executable, *WORKER, *self._crew.words(worker)),
@@ -249,6 +293,7 @@ class Supervisor:
         assert process.stdout is not None, "it has a pipe"
         while (message := await read_message(process.stdout)) is not None:
             worker.heard_s = asyncio.get_running_loop().time()
+            worker.is_heard = True
             match message:
                 case Progress():
                     worker.progress = message

@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from fleet.again import check_behaviour
+from fleet.figures import Counted, Tally, stand_of
 from fleet.log.files import FileLog
 from fleet.messages import (
     Ended,
@@ -44,6 +45,9 @@ class Worker:
         self._stopped = False
         roster, epoch_ns = roster_of(log.manifest)
         self.shards = [Shard(p, roster, log, epoch_ns, say=lambda said: tell(Said(said))) for p in partitions]
+        self._counted = Counted()
+        for shard in self.shards:
+            self._counted.begin(shard)
 
     async def run(self) -> None:
         """Go through the shards' commands until they end. Raises LogError, and what a defect raises."""
@@ -57,7 +61,7 @@ class Worker:
             finally:
                 listening.cancel()
                 reporting.cancel()
-        tell(progress_of(self.shards))
+        self._tell_progress()
         tell(Ended([shard.summary() for shard in self.shards], stopped=self._stopped))
 
     async def _listen(self) -> None:
@@ -81,11 +85,14 @@ class Worker:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(PROGRESS_S)
-            tell(progress_of(self.shards))
+            self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        tell(progress_of(self.shards, self._counted.tally(), self.shards))
 
 
-def progress_of(shards: Sequence[Shard]) -> Progress:
-    """How far some shards are."""
+def progress_of(shards: Sequence[Shard], tally: Tally, working: Iterable[Shard]) -> Progress:
+    """How far some shards are, what their process did, and which of them are at work."""
     places = [shard.place() for shard in shards]
     outcomes: dict[str, int] = {}
     for shard in shards:
@@ -98,6 +105,8 @@ def progress_of(shards: Sequence[Shard]) -> Progress:
         events=sum(place.events for place in places),
         time_ns=min((place.time_ns for place in places), default=0),
         outcomes=outcomes,
+        tally=tally,
+        stands=[stand_of(shard) for shard in working],
     )
 
 

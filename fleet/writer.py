@@ -7,12 +7,13 @@ Source: the design's section 4, "Commands are idempotent".
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from fleet.codec import decode_command, encode
 from fleet.log.protocol import Log, Written
 from fleet.outlet import NS_PER_MS
+from fleet.pace import Pace
 from nodes.actor import Roster
 from nodes.events import ClockAdvanced
 from nodes.events.commands import Command
@@ -54,17 +55,18 @@ class End(NamedTuple):
 
 
 class CommandWriter:
-    """Writes a source's commands to a log."""
+    """Writes a source's commands to a log. ``pace``: delays each until it is due."""
 
-    def __init__(self, log: Log, source: Source) -> None:
+    def __init__(self, log: Log, source: Source, pace: Pace | None = None) -> None:
         self._log = log
         self._source = source
+        self.pace = pace
         self._epoch_ms = source.epoch_ns // NS_PER_MS
         self._stopped = False
         self.done = False  # everything is written
         self._there: list[int] = []  # by partition: commands of the plan that it holds
         self.offsets: list[int] = []  # by partition: behind its last command
-        self._look()
+        self._from_ns = max((last.command.time_ns for last in self._look() if last is not None), default=0)
 
     def _look(self) -> list[Planned | None]:
         """Where each partition ends; returns the last command of the plan in each."""
@@ -81,19 +83,33 @@ class CommandWriter:
     def stop(self) -> None:
         """Write no more."""
         self._stopped = True
+        if self.pace is not None:
+            self.pace.stop()
 
     async def run(self, room: Callable[[int], Awaitable[None]] | None = None) -> bool:
         """Write everything, a batch when there is ``room``; False when it was stopped before. Raises LogError."""
+        if self.pace is not None:
+            self.pace.begin(self._from_ns)
         for batch in self._source.batches():
             new = {partition: part for partition, all_ in batch.items() if (part := self._new(partition, all_))}
-            if new and room is not None:
-                await room(self.written)
-            if self._stopped:
-                return False
-            await asyncio.gather(*(self._append(partition, commands) for partition, commands in new.items()))
+            async for due in self._due(new):
+                if due and room is not None:
+                    await room(self.written)
+                if self._stopped:
+                    return False
+                await asyncio.gather(*(self._append(partition, commands) for partition, commands in due.items()))
         await self.settle()
         self.done = True
         return True
+
+    async def _due(self, commands: Commands) -> AsyncIterator[Commands]:
+        """The commands as they become due."""
+        if self.pace is None:
+            yield commands
+            return
+        for time_ns, part in self.pace.ticks(commands):
+            await self.pace.until(time_ns)
+            yield part
 
     async def settle(self) -> None:
         """Let the clock go on where commands stand behind its last advance."""

@@ -11,14 +11,14 @@ is good until the next command or question. A checkpoint holds all that the host
 ``Hosts`` goes on from it.
 
 Overload is back-pressure, never loss: ``send`` waits while the mailbox is full, and the hosts wait while ``flush``
-does.
+does. When no mail comes for a moment, ``idle`` is called, between two commands: what was published need not wait.
 
 Sources: the design's section 3, "Time" and "Actor".
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from heapq import heappop, heappush
 from operator import attrgetter
@@ -39,6 +39,7 @@ from nodes.stack.timers import Timer
 
 _FAULTS: Final = frozenset(FAULT_COMMANDS)
 MAILBOX_MAX: Final = 8192  # commands that wait; a sender waits at the bound
+IDLE_S: Final = 0.05  # real time without mail, until what was published is not kept any longer
 BATCH_MAX: Final = 1024  # commands handled before what they wrote is flushed
 ACTIVE_MAX: Final = 1024  # hosts in memory; beyond, quiet ones are put away until half of it is left
 _STAMPS_KEPT: Final = 4096  # errors come in bursts
@@ -270,12 +271,14 @@ class Actors:
         self.hosts = hosts
         self.handled = 0  # commands that went through
         self.done: Callable[[], None] | None = None  # called behind each batch
+        self.idle: Callable[[], Awaitable[None]] | None = None  # called when no mail has come for a while
         self._outlet = outlet
         self._mailbox: deque[Command | ClockAdvanced] = deque()
         self._mailbox_max = mailbox_max
         self._batch_max = batch_max
         self._changed = asyncio.Condition()
         self._closed = False
+        self._stopped = False
 
     async def send(self, commands: Sequence[Command | ClockAdvanced]) -> None:
         """Put commands into the mailbox, in order; waits while it is full."""
@@ -283,10 +286,17 @@ class Actors:
         while sent < len(commands):
             async with self._changed:
                 await self._changed.wait_for(lambda: len(self._mailbox) < self._mailbox_max)
+                if self._stopped:
+                    return
                 upto = sent + self._mailbox_max - len(self._mailbox)
                 self._mailbox.extend(commands[sent:upto])
                 self._changed.notify_all()
             sent = upto
+
+    def stop(self) -> None:
+        """Handle nothing more: mail that waits is let go of, as is what is sent from now on."""
+        self._stopped = True
+        self._mailbox.clear()
 
     async def close(self) -> None:
         """No more mail: ``run`` ends when the mailbox is empty."""
@@ -297,8 +307,7 @@ class Actors:
     async def run(self) -> None:
         """Handle mail until it ends."""
         while True:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._mailbox or self._closed)
+            await self._wait_for_mail()
             if not self._mailbox:
                 return
             count = min(self._batch_max, len(self._mailbox))
@@ -310,3 +319,17 @@ class Actors:
                 self.done()
             async with self._changed:
                 self._changed.notify_all()
+
+    async def _wait_for_mail(self) -> None:
+        """Until there is some, or will be none."""
+        if self.idle is not None and not self._mailbox and not self._closed:
+            try:
+                async with asyncio.timeout(IDLE_S):
+                    await self._mail()
+            except TimeoutError:
+                await self.idle()
+        await self._mail()
+
+    async def _mail(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._mailbox or self._closed)

@@ -10,6 +10,8 @@ from nodes.events import COMMAND, HOST_TOPICS
 class MemoryLog:
     """Everything that was written, by topic and partition. ``other`` shares what another one holds."""
 
+    poll_s = 0.0  # between two looks of a feed for commands
+
     def __init__(self, manifest, other=None):
         self.manifest = manifest
         self._other = other
@@ -32,7 +34,7 @@ class MemoryLog:
         return reversed(list(self.read(COMMAND, partition)))
 
     def feed(self, partition, offset):
-        return MemoryFeed(self.stored(COMMAND, partition), offset)
+        return MemoryFeed(self.stored(COMMAND, partition), offset, self.poll_s)
 
     def writer(self, partition):
         return MemoryWriter(self, partition)
@@ -45,7 +47,8 @@ class MemoryLog:
 
 
 class MemoryFeed:
-    def __init__(self, stored, offset):
+    def __init__(self, stored, offset, poll_s):
+        self._poll_s = poll_s
         self._stored = stored
         self._offset = offset
         self._end = None
@@ -67,7 +70,7 @@ class MemoryFeed:
             self._offset = found.behind
             if values or (self._end is not None and self._offset >= self._end):
                 return found
-            await asyncio.sleep(0)
+            await asyncio.sleep(self._poll_s)
         return Commands(self._offset, [])
 
 

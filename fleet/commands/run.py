@@ -2,25 +2,31 @@
 
 import json
 import shlex
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, NoReturn, TypedDict, Unpack
 
 import click
 
+from fleet.options import at_speed, metered, with_metrics
 from fleet.place import of_plaintext
 
 if TYPE_CHECKING:
+    from fleet.log.kafka.log import KafkaLog
     from fleet.manifest import Manifest
     from fleet.plan import Plan
     from fleet.report import Told
+    from fleet.room import Room
+    from fleet.serving import Address
 
 UNMET: Final = 1  # the run is not what its scenario expects
-INTERRUPTED: Final = 130
+INTERRUPTED: Final = 130  # but for SIGTERM: who sends that wants an end in order, and gets it
 HOSTS_MAX: Final = 1_000_000
 FAULTS_MAX: Final = 20_000_000
 SEED_MAX: Final = (1 << 63) - 1
 WORKERS_MAX: Final = 64
+NS_PER_S: Final = 1_000_000_000
 TOLD_S: Final = 10.0  # what a shorter run will come to is told on a terminal alone
 DEFAULT_SCENARIO: Final = "storm"
 
@@ -44,6 +50,8 @@ class Given(TypedDict):
     kafka: str | None
     name: str | None
     no_workers: bool
+    speed: float | None
+    metrics: "Address | None"
     yes: bool
     as_json: bool
 
@@ -71,16 +79,15 @@ class Given(TypedDict):
 @of_plaintext
 @click.option("--name", help="The run's name on Kafka; the scenario's by default. Topics begin with it.")
 @click.option("--no-workers", is_flag=True, help="On Kafka: write the commands; rasfleet worker works on them.")
+@at_speed
+@with_metrics
 @click.option("--yes", is_flag=True, help="Run even where the disk will not hold it.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object.")
 def run(scenario: str, **given: Unpack[Given]) -> None:
     """Run a scenario."""
     from fleet import __version__
-    from fleet.carried import carry_out
-    from fleet.log.files import FileLog
     from fleet.manifest import Manifest, Options
     from fleet.plan import Plan
-    from fleet.room import check_room, room_for
     from fleet.scenario import epoch_ns, load, parse
     from fleet.scenario_errors import ScenarioError
     from fleet.supervisor import cores
@@ -110,34 +117,67 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
         return
     if given["name"] or given["no_workers"]:
         raise click.UsageError("--name and --no-workers are for runs on Kafka: say --kafka BROKERS")
-    out = given["out"] or Path("runs") / parsed.name
-    room = room_for(plan.estimate(), out, workers=workers)
+    _run_on_files(given, plan, manifest, workers)
+
+
+def _run_on_files(given: Given, plan: "Plan", manifest: "Manifest", workers: int) -> None:
+    from fleet.carried import carry_out
+    from fleet.console import Carrying
+    from fleet.log.files import FileLog
+    from fleet.place import say
+    from fleet.room import check_room, room_for
+
+    out = given["out"] or Path("runs") / manifest.name
+    room = _paced(room_for(plan.estimate(), out, workers=workers), plan, given["speed"])
     if not given["yes"]:
         check_room(room, out)
     if sys.stderr.isatty() or room.seconds >= TOLD_S:
-        click.echo(f"rasfleet: {room.told()} with {workers} worker{'s'[: workers > 1]}", err=True)
+        say(f"{room.told()} with {workers} worker{'s'[: workers > 1]}")
     log = FileLog.create(out, manifest)
-    finish(carry_out(log, plan, workers=workers), as_json=given["as_json"])
+    with metered(given["metrics"], manifest, str(out), "", say) as meter:
+        told = carry_out(log, plan, Carrying(workers, given["speed"], meter))
+    finish(told, as_json=given["as_json"])
+
+
+def _paced(room: "Room", plan: "Plan", speed: float | None) -> "Room":
+    """What a run will take of the time when it has a pace."""
+    if speed is None:
+        return room
+    return room._replace(seconds=max(room.seconds, plan.end_ns / NS_PER_S / speed))
 
 
 def _run_on_kafka(given: Given, plan: "Plan", manifest: "Manifest", workers: int) -> None:
-    from fleet.carried import carry_out, only_command
+    from fleet.carried import carry_out
+    from fleet.console import Carrying
     from fleet.log.kafka.log import KafkaLog
+    from fleet.log.kafka.names import group_of
     from fleet.place import brokers_of, say
 
     if given["out"] is not None:
         raise click.UsageError("--out is for runs on files; on Kafka a run has a --name")
+    if given["no_workers"] and given["metrics"]:
+        raise click.UsageError("--metrics is for who works on a run: say it to rasfleet worker")
     assert given["kafka"] is not None, "it is on Kafka"
     log = KafkaLog.create(brokers_of(given["kafka"]), given["name"] or manifest.name, manifest, say=say)
-    if not given["no_workers"]:
-        finish(carry_out(log, plan, workers=workers), as_json=given["as_json"])
+    if given["no_workers"]:
+        _only_command(given, log, plan)
         return
-    written = only_command(log, plan)
-    told = {"run": log.run, "kafka": log.servers, "commands": sum(written), "offsets": written}
-    words = (
-        f"run {log.run}: {sum(written):,} commands wait for: rasfleet worker --kafka {log.servers} --run {log.run}"
-    )
+    with metered(given["metrics"], manifest, log.run, group_of(log.run), say) as meter:
+        told = carry_out(log, plan, Carrying(workers, given["speed"], meter))
+    finish(told, as_json=given["as_json"])
+
+
+def _only_command(given: Given, log: "KafkaLog", plan: "Plan") -> None:
+    from fleet.carried import only_command
+    from fleet.place import say
+
+    written = only_command(log, plan, given["speed"], say)
+    count = sum(written.offsets)
+    told = {"run": log.run, "kafka": log.servers, "commands": count, "offsets": written.offsets}
+    words = f"run {log.run}: {count:,} commands wait for: rasfleet worker --kafka {log.servers} --run {log.run}"
     click.echo(json.dumps(told) if given["as_json"] else words)
+    if not written.is_all:
+        _stopped(f"{log.run} --kafka {log.servers}", written.signal)
 
 
 def finish(told: "Told", *, as_json: bool) -> None:
@@ -154,9 +194,13 @@ def finish(told: "Told", *, as_json: bool) -> None:
     if told.unmet:
         sys.exit(UNMET)
     if told.summary.interrupted:
-        where = f"{shlex.quote(told.out)}{told.kafka and f' --kafka {told.kafka}'}"
-        click.echo(f"interrupted; rasfleet resume {where} goes on", err=True)
-        sys.exit(INTERRUPTED)
+        _stopped(f"{shlex.quote(told.out)}{told.kafka and f' --kafka {told.kafka}'}", told.signal)
+
+
+def _stopped(where: str, number: int) -> NoReturn:
+    """Say how a run goes on that was stopped, and exit."""
+    click.echo(f"interrupted; rasfleet resume {where} goes on", err=True)
+    sys.exit(0 if number == signal.SIGTERM else INTERRUPTED)
 
 
 command = run

@@ -1,21 +1,25 @@
 """``rasfleet worker``: work on a run on Kafka, beside others."""
 
 import asyncio
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from fleet.options import metered, with_metrics
 from fleet.place import of_brokers
 
 if TYPE_CHECKING:
     from fleet.messages import FromWorker
+    from fleet.serving import Address
 
 
 @click.command()
 @click.option("--run", "run", required=True, metavar="NAME", help="The run's name.")
 @of_brokers
-def worker(run: str, kafka: str | None) -> None:
+@with_metrics
+def worker(run: str, kafka: str | None, metrics: "Address | None") -> None:
     """Join a run on Kafka, from anywhere, and work until it is over.
 
     The group rasfleet-NAME divides the partitions among all workers, and anew when one joins, leaves or dies.
@@ -23,17 +27,25 @@ def worker(run: str, kafka: str | None) -> None:
     that made the run is refused.
     """
     from fleet.again import check_behaviour
-    from fleet.joined import Joined, carried
+    from fleet.joined import GIVEN_UP, Joined, carried
     from fleet.log.kafka.log import KafkaLog
+    from fleet.log.kafka.names import group_of
     from fleet.place import brokers_of, say, servers_of
 
+    signal.signal(signal.SIGTERM, _nothing_taken)
     log = KafkaLog.open(brokers_of(servers_of(kafka)), run, say=say)
     check_behaviour(log)
-    joined = Joined(log, _hear)
-    over = asyncio.run(carried(joined, listen=False))
-    count = len(joined.over)
-    said = f"{count} partition{'s'[: count != 1]} came to their end here"
-    say(f"run {run}: over; {said}" if over else f"run {run}: left, everything that was handled is written")
+    with metered(metrics, log.manifest, log.run, group_of(log.run), say) as meter:
+        joined = Joined(log, _hear, meter=meter)
+        over = asyncio.run(carried(joined, listen=False))
+    if over:
+        count = len(joined.over)
+        say(f"run {run}: over; {count} partition{'s'[: count != 1]} came to their end here")
+    sys.exit(GIVEN_UP if joined.gave_up and not over else 0)
+
+
+def _nothing_taken(*_: object) -> None:
+    """SIGTERM before it works on anything."""
     sys.exit(0)
 
 

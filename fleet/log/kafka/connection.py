@@ -66,6 +66,11 @@ class Outage:
         self._say = say
         self._lasts = False
 
+    @property
+    def is_on(self) -> bool:
+        """Whether brokers are waited for."""
+        return self._lasts
+
     def lasts(self, reason: str) -> None:
         """Nobody has answered for a while."""
         if not self._lasts:

@@ -18,7 +18,7 @@ from fleet.offsets import runs_of
 
 POLL_S: Final = 0.2  # of one look: so long may it take until a stop or an end is noticed
 
-GIVEN_MAX: Final = 256  # commands handed out at once: a stop waits until they have gone through
+GIVEN_MAX: Final = 256  # commands handed out at once
 
 
 class KafkaFeed:

@@ -12,7 +12,8 @@ Sources: the design's section 4, "Resume"; aiokafka issues 335, 848, 929, 933 (r
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -34,6 +35,7 @@ IDLE_MS: Final = 2**31 - 1  # a group's consumer hands nothing out, so it is idl
 LOOK_MS: Final = 500
 START_S: Final = 8.0
 ANSWER_S: Final = 10.0
+ASK_S: Final = 2.0  # between two looks at where commands end, and for the answer
 PAUSE_S: Final = 0.5  # after trouble
 
 Assigned = Callable[[frozenset[int]], None]  # partitions; called in the loop of the log
@@ -53,6 +55,7 @@ class Group:
         self._instance = instance
         self._consumer: AIOKafkaConsumer | None = None
         self._closed = False
+        self._closing = asyncio.Event()
         self._listener = _Listener(assigned, revoked)
         self.made = 0  # consumers
 
@@ -114,6 +117,28 @@ class Group:
         except (*TROUBLE, AssertionError):
             return  # a rebalance, or no broker: the next one says it
 
+    async def look_at_ends(
+        self, of: Callable[[], Collection[int]], tell: Callable[[Mapping[int, int]], None]
+    ) -> None:
+        """Tell where the commands of some partitions end, whenever a broker answers, until it is closed."""
+        while not self._closed:
+            ends = await self._ends(of() or (0,))
+            if ends is not None:
+                tell(ends)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_S):
+                    await self._closing.wait()
+
+    async def _ends(self, partitions: Collection[int]) -> Mapping[int, int] | None:
+        if self._consumer is None:
+            return None
+        try:
+            async with asyncio.timeout(ASK_S):
+                found = await self._consumer.end_offsets([TopicPartition(self._topic, of) for of in partitions])
+        except (*TROUBLE, AssertionError):
+            return None
+        return {place.partition: offset for place, offset in found.items()}
+
     async def _leave(self) -> None:
         consumer, self._consumer = self._consumer, None
         await self._listener.gone()
@@ -123,6 +148,7 @@ class Group:
     async def close(self) -> None:
         """Leave the partitions, and the group: others get the partitions at once."""
         self._closed = True
+        self._closing.set()
         if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
             self._consumer._coordinator._group_instance_id = None  # noqa: SLF001 (else it stays until its session ends)
         await self._leave()

@@ -79,6 +79,11 @@ class KafkaLog:
         """What people call this log."""
         return f"run {self.run}"
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something is to be written and no broker has answered for a while."""
+        return self._outage.is_on
+
     def board(self) -> Board:
         """What is said about this run while it goes on; its keeper closes it."""
         return Board(self.run, Reader(self._brokers, Place("", RUNS, 0), 0, patience_s=None))

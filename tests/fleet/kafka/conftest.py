@@ -52,9 +52,9 @@ class There:
         asyncio.run(log.close())
         return found
 
-    def worker(self, name):
+    def worker(self, name, *options):
         """The command, at work."""
-        words = [sys.executable, "-m", "fleet", "worker", "--kafka", self.servers, "--run", name]
+        words = [sys.executable, "-m", "fleet", "worker", "--kafka", self.servers, "--run", name, *options]
         return subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 

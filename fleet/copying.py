@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from fleet.codec import TOPICS
 from fleet.log.protocol import Entry, RunLog, Written
-from nodes.events import COMMAND, HOST_TOPICS
+from nodes.events import COMMAND, DEAD_LETTER, HOST_TOPICS
 
 BATCH: Final = 4096  # records that are written at once
 
@@ -62,6 +62,9 @@ async def _copy_events(source: RunLog, target: RunLog, partition: int, records: 
                 await writer.commit(batches)
                 batches = {topic: [] for topic in HOST_TOPICS}
         await writer.commit(batches)
+        for letters in _parts(source.read(DEAD_LETTER, partition)):
+            await writer.commit({DEAD_LETTER: letters})
+            records[DEAD_LETTER] += len(letters)
     finally:
         await writer.close()
 

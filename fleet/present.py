@@ -14,6 +14,7 @@ from fleet.log.protocol import Entry
 from nodes.events import (
     NO_GUEST,
     CallFailed,
+    CommandRefused,
     Event,
     Level,
     NotificationRefused,
@@ -24,6 +25,7 @@ from nodes.events import (
     RegisterWritten,
     Signal,
     SignalCode,
+    Why,
 )
 from nodes.events.commands import InjectFault, WriteErrorRegister
 from nodes.hardware.fault import FAULTS
@@ -131,6 +133,9 @@ _BY_EVENT: Final[Mapping[tuple[type[Event], str], Callable[[Any], Json]]] = Mapp
         (RecordLost, "reason"): _word(Account),
         (NotificationRefused, "reason"): _word(Refusal),
         (CallFailed, "code"): _call_end,
+        (CommandRefused, "reason"): _word(Why),
+        (CommandRefused, "key"): lambda key: key.decode(errors="backslashreplace"),
+        (CommandRefused, "value"): _octets,
         (PcieRecoveryQueued, "severity"): _word(AerSeverity),
         (InjectFault, "fault"): lambda index: FAULTS[index].name if index < len(FAULTS) else index,
         **{(kind, "register"): _exact(RecordRegister) for kind in (RegisterWritten, WriteErrorRegister)},

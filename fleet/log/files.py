@@ -39,7 +39,7 @@ from fleet.log.frames import (
 from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Record, Standing
 from fleet.log.segments import SEGMENT_SIZE_MAX, Found, Segments, never_written, plain, segment_path, wrong_head
 from fleet.manifest import FORMAT, Form, Manifest, Summary
-from nodes.events import COMMAND, HOST_TOPICS
+from nodes.events import COMMAND, SHARD_TOPICS
 
 _MANIFEST: Final = "manifest.json"
 _SUMMARY: Final = "summary.json"
@@ -80,7 +80,7 @@ class FileWriter:
         last = next((index for index in reversed(range(len(found))) if found[index].place.has_checkpoint), None)
         checkpoint = None if last is None else self._checkpoint(found[last])
         behind = found if last is None else found[last + 1 :]
-        streams = {topic: self._log.entries_in(behind, topic, self._partition) for topic in HOST_TOPICS}
+        streams = {topic: self._log.entries_in(behind, topic, self._partition) for topic in SHARD_TOPICS}
         return Standing(checkpoint, streams, self._segments.said)
 
     def _checkpoint(self, found: Found) -> Checkpoint:
@@ -448,7 +448,7 @@ class FileLog:
 
 def _holds(summary: Summary, content: int, partition: int) -> bool:
     """Whether a run wrote anything there."""
-    topics = (COMMAND,) if content == COMMANDS else HOST_TOPICS
+    topics = (COMMAND,) if content == COMMANDS else SHARD_TOPICS
     return any(summary.counts[topic][partition] for topic in topics if topic in summary.counts)
 
 

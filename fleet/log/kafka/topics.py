@@ -21,7 +21,6 @@ from nodes.events import COMMAND
 
 RUNS: Final = "ras.runs"  # the one topic that all runs share
 CHECKPOINT: Final = "ras.checkpoint.v1"
-DEAD_COMMANDS: Final = f"{COMMAND}.dlq"
 RUN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 REPLICAS_MAX: Final = 3
 APPEAR_S: Final = 10.0  # until every broker knows of a topic that was made
@@ -39,8 +38,11 @@ _EVERY: Final = {
 }
 _KEPT: Final = {"cleanup.policy": "delete"}
 _COMPACTED: Final = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2"}
-SETTINGS: Final = dict.fromkeys((*TOPICS, DEAD_COMMANDS), _EVERY | _KEPT) | dict.fromkeys(
-    (CHECKPOINT, RUNS), _EVERY | _COMPACTED
+_FROM_ANYONE: Final = {"compression.type": "uncompressed"}  # so that the bound of a batch bounds what it becomes
+SETTINGS: Final = (
+    dict.fromkeys(TOPICS, _EVERY | _KEPT)
+    | dict.fromkeys((CHECKPOINT, RUNS), _EVERY | _COMPACTED)
+    | {COMMAND: _EVERY | _KEPT | _FROM_ANYONE}
 )
 
 
@@ -58,7 +60,7 @@ def topic_of(run: str, topic: str) -> str:
 
 def partitions_of(topic: str, partitions: int) -> int:
     """How many partitions a topic has in a run with so many."""
-    return 1 if topic in (RUNS, DEAD_COMMANDS) else partitions
+    return 1 if topic == RUNS else partitions
 
 
 def copies(brokers: int) -> tuple[int, int]:

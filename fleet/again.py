@@ -17,7 +17,7 @@ from fleet.plan import plan_of, roster_of
 from fleet.present import entry_object
 from fleet.run import summary_of
 from fleet.shard import Shard
-from fleet.writer import ORIGIN
+from fleet.writer import is_planned
 from nodes.events import COMMAND, SHARD_TOPICS, ClockAdvanced
 from nodes.events.commands import Command
 
@@ -146,10 +146,9 @@ class _Comparing:
         planned = 0
         for entry in self._log.read(COMMAND, partition):
             command = decode_any(COMMAND, entry.value)
-            if isinstance(command, ClockAdvanced) or (isinstance(command, Command) and command.origin == ORIGIN):
-                if command.n == planned:
-                    planned += 1
-                    yield entry, command
+            if is_planned(command) and command.n == planned:
+                planned += 1
+                yield entry, command
 
     def _compare_commands(
         self,

@@ -52,7 +52,7 @@ def decode_command(value: bytes) -> Command | ClockAdvanced | UnknownEvent:
 
 
 def decode_any(topic: str, value: bytes) -> Event | UnknownEvent:
-    """A value of a run's topic. What stands among the commands and is none has NO_TAG, and its bytes as a field."""
+    """A value of a run's topic. What stands among commands and is none has NO_TAG, and its bytes for fields."""
     if topic != COMMAND:
         return decode_event(value)
     try:

@@ -19,7 +19,7 @@ from fleet.manifest import Manifest, Summary
 from fleet.outlet import NS_PER_MS
 from fleet.partition import partition_of
 from fleet.scenario import epoch_ns
-from fleet.writer import ORIGIN
+from fleet.writer import is_planned
 from nodes.events import COMMAND, ClockAdvanced, CommandRefused, Event
 from nodes.events.commands import Command
 from nodes.spec.layout import Malformed
@@ -198,11 +198,6 @@ class Order:
                 yield f"host {host}: sequence {_first_gap(found, expected)} is missing or there twice"
             self._sequences[host] = found[-1] + 1
         self._of_frame.clear()
-
-
-def is_planned(event: Event | UnknownEvent) -> bool:
-    """Whether a command is the plan's, or the clock's."""
-    return isinstance(event, ClockAdvanced) or (isinstance(event, Command) and event.origin == ORIGIN)
 
 
 def _first_gap(found: list[int], expected: int) -> int:

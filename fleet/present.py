@@ -151,10 +151,11 @@ def _plain(value: object) -> object:
 def fields_of(event: Event) -> dict[str, Json]:
     """An event's own fields, by name."""
     kind = type(event)
-    return {name: _shown(kind, name)(getattr(event, name)) for name in kind.__struct_fields__ if name not in HEAD}
+    return {name: shown(kind, name)(getattr(event, name)) for name in kind.__struct_fields__ if name not in HEAD}
 
 
-def _shown(kind: type[Event], name: str) -> Callable[[Any], Json]:
+def shown(kind: type[Event], name: str) -> Callable[[Any], Json]:
+    """What makes of a field's value what is shown."""
     if name in kind.registers:
         return hex_of
     return _BY_EVENT.get((kind, name)) or _BY_NAME.get(name, _plain)

@@ -8,13 +8,13 @@ Source: the design's section 4, "Commands are idempotent".
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeGuard
 
-from fleet.codec import decode_any, encode
+from fleet.codec import UnknownEvent, decode_any, encode
 from fleet.log.protocol import Log, Written
 from fleet.outlet import NS_PER_MS
 from nodes.actor import PLAN, Roster
-from nodes.events import COMMAND, ClockAdvanced
+from nodes.events import COMMAND, ClockAdvanced, Event
 from nodes.events.commands import Command
 from nodes.stack.machine import NS_PER_S
 
@@ -126,6 +126,11 @@ class CommandWriter:
         )
 
 
+def is_planned(command: Event | UnknownEvent) -> TypeGuard[Command | ClockAdvanced]:
+    """Whether a command is the plan's, or the clock's."""
+    return isinstance(command, ClockAdvanced) or (isinstance(command, Command) and command.origin == ORIGIN)
+
+
 def end_of(log: Log, partition: int) -> End:
     """The end of a partition. The plan's commands are numbered among themselves, whatever lies between.
 
@@ -136,7 +141,7 @@ def end_of(log: Log, partition: int) -> End:
     for entry in log.commands_backwards(partition):
         offset = max(offset, entry.offset)
         command = decode_any(COMMAND, entry.value)
-        if isinstance(command, ClockAdvanced) or (isinstance(command, Command) and command.origin == ORIGIN):
+        if is_planned(command):
             if last is not None and last.command.n == command.n + 1:
                 return End(offset + 1, last)
             if last is None or last.command.n != command.n:

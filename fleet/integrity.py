@@ -117,7 +117,7 @@ class Checker:
                 self.tell(place, start, f"{where}: {fault}")
                 return
             event = decode_any(COMMAND, entry.value)
-        is_ours = entry.topic != COMMAND or is_planned(event)
+        is_ours = entry.topic != COMMAND or (is_planned(event) and order.expected(event) == event.n)
         reason = (self._wrong(entry, event) if is_ours else "") or order.wrong(entry, event)
         if reason:
             self.tell(place, start, f"{where}: {reason}")
@@ -168,11 +168,15 @@ class Order:
             self._of_frame.setdefault(event.host, []).append(event.sequence)
         return ""
 
+    def expected(self, event: Command | ClockAdvanced) -> int:
+        """Number of the plan's next command, which this one should be."""
+        return event.n if self._gap and not self._planned else self._planned
+
     def _wrong_command(self, event: Event | UnknownEvent) -> str:
         """The plan's commands and the clock are numbered among themselves; what others sent may be anything."""
         if not is_planned(event):
             return ""
-        expected = event.n if self._gap and not self._planned else self._planned
+        expected = self.expected(event)
         if event.n > expected:  # sent by somebody else, unless the one that is expected never comes
             self._missing = self._missing or f"the plan's command {expected} is missing, {event.n} stands there"
         if event.n != expected:

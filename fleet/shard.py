@@ -70,11 +70,11 @@ class _Own:
     def home_of(self, host: str) -> Home | None:
         """The home of a host that belongs here."""
         home = self._roster.home_of(host)
-        return home if home is None or self.has(host) else None
+        return None if home is None or partition_of(host, self._partitions) != self._partition else home
 
-    def has(self, host: str) -> bool:
-        """Whether commands for this name belong here."""
-        return partition_of(host, self._partitions) == self._partition
+    def is_elsewhere(self, host: str) -> bool:
+        """Whether a host that does not belong here has its home in another partition."""
+        return self._roster.home_of(host) is not None
 
 
 class Place(NamedTuple):
@@ -216,7 +216,7 @@ class Shard:
         count = self._first + handled
         first, found = next(taken for taken in reversed(self._taken) if taken[0] <= count)
         value, key = found.values[count - first], found.keys[count - first]
-        if why is Why.UNKNOWN_HOST and not self._own.has(decode_command(value).host):
+        if why is Why.UNKNOWN_HOST and self._own.is_elsewhere(decode_command(value).host):
             why = Why.OTHER_PARTITION
         offset = found.offset + count - first
         self.outlet.refuse(Refused(why, self.partition, offset, key, value), self.hosts.clock_ns)

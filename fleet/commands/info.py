@@ -28,7 +28,7 @@ def info(run: str, kafka: str | None, *, as_json: bool) -> None:
     for name, value in told.items():
         if isinstance(value, dict):
             for key, count in value.items():
-                click.echo(f"{key:20}{count:,}")
+                click.echo(f"{'dead letters ' * (name == 'dead_letters')}{key:20}{count:,}")
         elif value is not None:
             click.echo(f"{name:20}{f'{value:,}' if name in {'hosts', 'guests', 'bytes', 'faults'} else value}")
 
@@ -58,6 +58,7 @@ def _told(log: "AnyLog") -> dict[str, object]:
         "records": {topic: log.count(topic) for topic in TOPICS},
         "bytes": sum(os.path.getsize(path) for path in files) if files else None,  # noqa: PTH202 (it may vanish)
         "faults": summary and summary.faults,
+        "dead_letters": summary and summary.dead_letters,
         "digest": summary and summary.digest,
     }
 

@@ -19,11 +19,11 @@ from fleet.log.kafka.group import Assigned, Group, Revoked
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.manifests import Runs
 from fleet.log.kafka.positions import Sieve
-from fleet.log.kafka.producer import Producer
+from fleet.log.kafka.producer import HeadersOf, Producer
 from fleet.log.kafka.reader import PATIENCE_S, Reader
 from fleet.log.kafka.stream import Stream, by_bytes
 from fleet.log.kafka.topics import CHECKPOINT, RUNS, Place, Topics, checked_name
-from fleet.log.kafka.writer import KafkaWriter
+from fleet.log.kafka.writer import KafkaWriter, own_headers
 from fleet.log.protocol import Entry, Record
 from fleet.manifest import Manifest, Summary
 from nodes.events import COMMAND
@@ -53,6 +53,7 @@ class KafkaLog:
         self._outage = Outage(brokers.servers, say)
         self._commands = Producer(brokers, self._outage)
         self._closed = False
+        self.headers_of: Callable[[str, int], HeadersOf] = own_headers  # of the records of a topic's partition
         self._streams: dict[tuple[str, int], Stream] = {}
         self._writers: list[KafkaWriter] = []
         self._readers: set[Reader] = set()
@@ -163,6 +164,7 @@ class KafkaLog:
                 lambda position: self.reader(topic, partition, position),
                 Place(self.run, topic, partition),
                 same=by_bytes,
+                headers_of=self.headers_of(topic, partition),
             )
         return stream
 

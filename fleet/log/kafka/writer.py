@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fleet.codec import decode_event
 from fleet.log.kafka.checkpoints import Checkpoints
 from fleet.log.kafka.positions import Sieve, by_position, position_of
-from fleet.log.kafka.producer import Headers, Producer, without
+from fleet.log.kafka.producer import Headers, HeadersOf, Producer, without
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.stream import Same, Stream, by_bytes
 from fleet.log.kafka.topics import CHECKPOINT, Place
@@ -26,6 +26,11 @@ from nodes.events import DEAD_LETTER, SHARD_TOPICS, CommandRefused, Why
 
 if TYPE_CHECKING:
     from fleet.log.kafka.log import KafkaLog
+
+
+def own_headers(topic: str, _: int) -> HeadersOf:
+    """What the records of a partition of a topic have for headers, unless somebody wants others."""
+    return letter_headers if topic == DEAD_LETTER else without
 
 
 def letter_headers(record: Record) -> Headers:
@@ -56,7 +61,7 @@ class KafkaWriter:
         self._closed = False
 
     def _stream(self, topic: str, same: Same) -> Stream:
-        headers_of = letter_headers if topic == DEAD_LETTER else without
+        headers_of = self._log.headers_of(topic, self._partition)
         return Stream(self._producer, self._at(topic), self._place(topic), same=same, headers_of=headers_of)
 
     def _place(self, topic: str) -> Place:

@@ -168,12 +168,11 @@ class Hosts:
         """
         if isinstance(mail, Why):
             return mail
+        untimely = self.untimely(mail)
+        if untimely is not None:
+            return untimely
         if isinstance(mail, ClockAdvanced) or mail.origin == PLAN:
-            if mail.n > self._planned:
-                return Why.OUT_OF_PLAN
             self._planned += mail.n == self._planned
-        elif mail.time_ns > self.clock_ns + AHEAD_NS_MAX:
-            return Why.FAR_AHEAD
         self.advance(mail.time_ns)
         if isinstance(mail, ClockAdvanced):
             if mail.time_ns > self._mark_ns:
@@ -181,6 +180,12 @@ class Hosts:
                 self._outlet.watermark(self.clock_ns)
             return None
         return self._do(mail)
+
+    def untimely(self, mail: Command | ClockAdvanced) -> Why | None:
+        """Why a command cannot come now, whatever it is."""
+        if isinstance(mail, ClockAdvanced) or mail.origin == PLAN:
+            return Why.OUT_OF_PLAN if mail.n > self._planned else None
+        return Why.FAR_AHEAD if mail.time_ns > self.clock_ns + AHEAD_NS_MAX else None
 
     def _do(self, command: Command) -> Why | None:
         """What its host does, unless it was sent before."""

@@ -1,7 +1,7 @@
 """The command ``rasfleet``: one table of commands, each loaded only when it is called.
 
-Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 3 no broker answers, 4 corrupt data,
-130 interrupted, 141 the reader of the output is gone.
+Exit codes: 0, 1 an expectation failed or bytes differ, 2 usage or scenario, 3 no broker answers or lets
+anybody in, 4 corrupt data, 130 interrupted, 141 the reader of the output is gone.
 """
 
 import os
@@ -81,8 +81,19 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _say_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001, FBT001
+    """The version, and the number of what runs must have in common to be the same."""
+    from fleet.manifest import BEHAVIOUR
+
+    if value and not ctx.resilient_parsing:
+        click.echo(f"rasfleet, version {__version__}, behaviour {BEHAVIOUR}")
+        ctx.exit()
+
+
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 115})
-@click.version_option(__version__, prog_name="rasfleet")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_say_version, help="Show it, and exit."
+)
 def cli() -> None:
     """Simulate hardware errors in a fleet of Arm servers, from the error record to the guest's kernel."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
+from fleet import __version__
 from fleet.codec import decode_any, encode
 from fleet.log.protocol import Checkpoint, Commands, Entry, LogError, Record, RunLog, Standing
 from fleet.manifest import BEHAVIOUR, SCENARIO, Manifest
@@ -22,7 +23,9 @@ from nodes.events import COMMAND, SHARD_TOPICS, ClockAdvanced
 from nodes.events.commands import Command
 
 BATCH: Final = 1024  # commands of a partition that are read at a time
-DIFFERENCES_MAX: Final = 20  # told one by one
+DIFFERENCES_MAX: Final = 20  # partitions of which the first difference is told; all are counted
+FIELDS_MAX: Final = 4  # of one difference that are told
+VALUE_MAX: Final = 60  # characters of one value
 
 
 class Difference(NamedTuple):
@@ -44,7 +47,7 @@ class Compared(NamedTuple):
     """What came of running again."""
 
     records: int  # compared
-    differences: list[Difference]
+    differences: list[Difference]  # the first one of each partition
     difference_count: int
     missing: int  # records that came again and that the log does not hold, because it was cut off
     digest: str
@@ -91,7 +94,7 @@ class _Comparing:
         self.manifest: Manifest = log.manifest
         self.records = 0
         self.missing = 0
-        self.differences: list[Difference] = []
+        self.differences: dict[int, Difference] = {}  # by partition
         self.difference_count = 0
         summary = log.summary()
         self._cut_off = summary is None
@@ -125,7 +128,7 @@ class _Comparing:
             return
         self.difference_count += 1
         if len(self.differences) < DIFFERENCES_MAX:
-            self.differences.append(Difference(topic, partition, offset, logged, again))
+            self.differences.setdefault(partition, Difference(topic, partition, offset, logged, again))
 
     def compare_plan(self) -> None:
         """The scenario must give its commands as they were logged; a run that was stopped holds their beginning.
@@ -212,7 +215,7 @@ def run_again(log: RunLog) -> Compared:
         comparing.compare_plan()
     return Compared(
         comparing.records,
-        comparing.differences,
+        list(comparing.differences.values()),
         comparing.difference_count,
         comparing.missing,
         summary_of([shard.summary() for shard in shards], interrupted=False).digest,
@@ -230,19 +233,31 @@ def check_behaviour(log: RunLog) -> None:
     made_by = log.manifest.behaviour
     if made_by != BEHAVIOUR:
         raise LogError(
-            f"{log.title}: made with behaviour {made_by}, this program has {BEHAVIOUR}; "
-            f"run it again with rasfleet {log.manifest.version}"
+            f"{log.title}: made with behaviour {made_by} (rasfleet {log.manifest.version or 'unknown'}), and this "
+            f"program has behaviour {BEHAVIOUR} (rasfleet {__version__}), so it would not write the same; "
+            f"go on with a program whose --version says behaviour {made_by}, or run it anew with this one"
         )
 
 
-def told(difference: Difference) -> Iterator[str]:
-    """A difference in lines: the place, then both records by field where they differ."""
-    yield f"{difference.topic} {difference.partition} at offset {difference.offset}:"
-    objects = [_object(difference, value) for value in (difference.logged, difference.again)]
-    for name in dict.fromkeys([*objects[0], *objects[1]]):
-        logged, again = (found.get(name, "-") for found in objects)
-        if logged != again:
-            yield f"  {name}: logged {logged}, again {again}"
+def told(difference: Difference) -> str:
+    """A difference in a line: its place, and the fields that differ or the record that only one side has."""
+    place = f"{difference.topic}, partition {difference.partition}, offset {difference.offset}"
+    logged, again = (_object(difference, value) for value in (difference.logged, difference.again))
+    if not logged or not again:
+        one = logged or again
+        what = f"{one['event']} of {one['host'] or 'the clock'} at {one['time_ns']} ns"
+        return f"{place}: {what} " + ("does not come again" if logged else "comes, and the log ends before it")
+    names = [name for name in {**logged, **again} if logged.get(name, "-") != again.get(name, "-")]
+    fields = [
+        f"{name} {_cut(logged.get(name, '-'))}, again {_cut(again.get(name, '-'))}" for name in names[:FIELDS_MAX]
+    ]
+    more = f"; and {len(names) - FIELDS_MAX} more fields" if names[FIELDS_MAX:] else ""
+    return f"{place}: {'; '.join(fields) or 'another key or time'}{more}"
+
+
+def _cut(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= VALUE_MAX else f"{text[:VALUE_MAX]}..."
 
 
 def _object(difference: Difference, value: bytes | None) -> dict[str, object]:

@@ -4,14 +4,17 @@ Source: the design's section 4, "Resume".
 """
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from fleet.again import check_behaviour
 from fleet.console import supervise
 from fleet.expectation import ExpectTable, unmet
-from fleet.log.files import FileLog
-from fleet.log.protocol import RunLog
+from fleet.integrity import OTHER_MANIFEST, glance
+from fleet.log.files import MANIFEST, FileLog
+from fleet.log.frames import COMMANDS, EVENTS
+from fleet.log.protocol import CorruptLog, RunLog
 from fleet.manifest import SCENARIO, Manifest, Options, Summary
 from fleet.plan import Plan, plan_of
 from fleet.report import Told
@@ -70,6 +73,8 @@ def only_command(log: "KafkaLog", plan: Plan) -> list[int]:
 def go_on(log: "AnyLog", *, workers: int) -> Told:
     """Carry a run on from where it stands. Raises LogError."""
     check_behaviour(log)
+    if isinstance(log, FileLog):
+        _check_whole(log)
     plan = plan_of(log.manifest)
     summary = log.summary()
     if summary is not None and not _more_commands(log, summary):
@@ -77,6 +82,25 @@ def go_on(log: "AnyLog", *, workers: int) -> Told:
     log.lock()
     log.unfinish()
     return carry_out(log, plan, workers=workers)
+
+
+def _check_whole(log: FileLog) -> None:
+    """Raises CorruptLog where a run is not what it was, as far as a glance tells; and what to do."""
+    if not log.has_its_manifest():
+        raise CorruptLog(str(log.folder / MANIFEST), 0, f"{OTHER_MANIFEST}; put that one back")
+    summary = log.summary()
+    if summary is None:
+        return  # whoever takes a partition over looks at its files
+    commands, events = glance(log, summary, COMMANDS), glance(log, summary, EVENTS)
+    if not commands and not events:
+        return
+    first, *others = commands + events
+    more = f", and {len(others)} more like it" if others else ""
+    remedy = "remove the damaged files and summary.json, and resume makes their events again from the commands"
+    if commands:
+        remedy = f"run it again: {shlex.join(repeat_of(log.manifest, str(log.folder)))}"
+    reason = f"{first.reason}{more}; rasfleet log verify {log.folder} tells all; {remedy}"
+    raise CorruptLog(first.place, first.offset, reason)
 
 
 def _more_commands(log: RunLog, summary: Summary) -> bool:

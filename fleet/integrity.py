@@ -7,23 +7,25 @@ Source: the design's section 4 (events: "n is the position in its partition"; fi
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final, NamedTuple
+
+import msgspec
 
 from fleet.codec import TOPICS, UnknownEvent, decode_any, decode_command, decode_event
 from fleet.digest import PartitionDigest, run_digest
-from fleet.log.files import FileLog
-from fleet.log.frames import COMMANDS, EVENTS, Damage, Frame, entries
-from fleet.log.protocol import CorruptLog, Entry
+from fleet.log.files import MANIFEST, FileLog
+from fleet.log.frames import COMMANDS, EVENTS, FILE_HEAD_SIZE, Damage, Frame, entries
+from fleet.log.protocol import Checkpoint, CorruptLog, Entry
 from fleet.manifest import Manifest, Summary
 from fleet.outlet import NS_PER_MS
 from fleet.partition import partition_of
 from fleet.scenario import epoch_ns
 from fleet.writer import is_planned
-from nodes.events import COMMAND, ClockAdvanced, CommandRefused, Event
+from nodes.events import COMMAND, SHARD_TOPICS, ClockAdvanced, CommandRefused, Event
 from nodes.events.commands import Command
 from nodes.spec.layout import Malformed
 
+OTHER_MANIFEST: Final = "not the manifest that the run's files were written under"
 PROBLEMS_MAX: Final = 100  # told one by one; further ones are counted
 
 
@@ -53,15 +55,24 @@ class Report(NamedTuple):
         return self.problem_count <= PROBLEMS_MAX and all(problem.torn for problem in self.problems)
 
 
+class Handled(msgspec.Struct, frozen=True, array_like=True):
+    """Of a shard's state (fleet.shard.ShardState), what says how many commands it covers."""
+
+    format: int
+    commands: int
+
+
 class Checker:
     """Checks entry by entry, and keeps what is wrong."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, *, manifest_holds: bool = True) -> None:
+        self._manifest_holds = manifest_holds  # else nothing is held against it
         self._partitions = manifest.partitions
-        self._epoch_ms = epoch_ns(manifest.start) // NS_PER_MS
+        self._epoch_ms = epoch_ns(manifest.start) // NS_PER_MS if manifest_holds else 0
         self.problems: list[Problem] = []
         self.problem_count = 0
         self.waiting = 0  # commands that were sent to a run that was over
+        self.missing: set[str] = set()  # files that are told already
         self.frames = 0
         self.digests: dict[tuple[str, int], PartitionDigest] = {}
 
@@ -77,16 +88,41 @@ class Checker:
         for topic in topics:
             self.digests[topic, partition] = PartitionDigest()
         order = Order()
+        checkpoint = None
         for path, found in log.frames(content, partition):
             if isinstance(found, Damage):
-                end = "the end" if found.torn else f"byte {found.end}"
-                self.tell(str(path), found.start, f"{found.reason}; passed over up to {end}", torn=found.torn)
+                self._damage(str(path), found)
                 order.lost()
-            else:
-                self.frames += 1
-                self._frame(found, str(path), partition, order)
+                continue
+            self.frames += 1
+            self._frame(found, str(path), partition, order)
+            if found.checkpoint is not None:
+                checkpoint = str(path), found.start, found.checkpoint
         if order.missing:
             self.tell(str(log.path(content, partition)), 0, order.missing)
+        if checkpoint is not None:
+            self._compare_handled(*checkpoint, partition, str(log.path(COMMANDS, partition)))
+
+    def _compare_handled(self, place: str, start: int, checkpoint: bytes, partition: int, commands: str) -> None:
+        """Commands that a checkpoint says were handled are there, whether the run has ended or not."""
+        try:
+            handled = msgspec.msgpack.decode(
+                msgspec.msgpack.decode(checkpoint, type=Checkpoint).state, type=Handled
+            )
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            self.tell(place, start, f"its checkpoint: {fault}")
+            return
+        there = self.digests[COMMAND, partition].count
+        if there < handled.commands and commands not in self.missing:
+            self.tell(commands, 0, f"{there} commands, {handled.commands} were handled")
+
+    def _damage(self, place: str, damage: Damage) -> None:
+        if damage.start == damage.end:
+            self.missing.add(place)
+            self.tell(place, damage.start, damage.reason)
+            return
+        end = "the end" if damage.torn else f"byte {damage.end}"
+        self.tell(place, damage.start, f"{damage.reason}; passed over up to {end}", torn=damage.torn)
 
     def _frame(self, frame: Frame, place: str, partition: int, order: "Order") -> None:
         for part in frame.parts:
@@ -126,6 +162,8 @@ class Checker:
         """What of key, time and partition does not follow from the value."""
         if entry.key.decode(errors="replace") != event.host:
             return f"key {entry.key!r}, the event is of {event.host!r}"
+        if not self._manifest_holds:
+            return ""
         if entry.timestamp_ms != self._epoch_ms + event.time_ns // NS_PER_MS:
             return f"timestamp {entry.timestamp_ms}, the event is of {event.time_ns} ns"
         if event.host and partition_of(event.host, self._partitions) != entry.partition:
@@ -217,8 +255,8 @@ def compare_counts(checker: Checker, summary: Summary, place_of: Callable[[str, 
                 checker.waiting += found - count
             elif found != count:
                 place = place_of(topic, partition)
-                missing = "the file is missing: " if place.endswith(".log") and not Path(place).exists() else ""
-                checker.tell(place, 0, f"{missing}{found} records of {topic}, the run wrote {count}")
+                if place not in checker.missing:
+                    checker.tell(place, 0, f"{found} records of {topic}, the run wrote {count}")
 
 
 def report_of(
@@ -246,7 +284,11 @@ def report_of(
 
 def check(log: FileLog) -> Report:
     """Check a whole log on files. Raises LogError when it cannot be read at all."""
-    checker = Checker(log.manifest)
+    manifest_holds = log.has_its_manifest()
+    checker = Checker(log.manifest, manifest_holds=manifest_holds)
+    if not manifest_holds:
+        checker.tell(str(log.folder / MANIFEST), 0, OTHER_MANIFEST)
+        (log.run,) = log.runs_in_heads()  # it is told once, and all else is checked
     for content in (COMMANDS, EVENTS):
         for partition in range(log.manifest.partitions):
             checker.partition(log, content, partition)
@@ -257,3 +299,32 @@ def check(log: FileLog) -> Report:
         return str(log.path(COMMANDS if topic == COMMAND else EVENTS, partition))
 
     return report_of(checker, log.title, log.summary(), place_of)
+
+
+def glance(log: FileLog, summary: Summary, content: int) -> list[Problem]:
+    """What is wrong with the commands or events of a run that ended, as far as it is quickly seen.
+
+    Read are the heads of all frames and the last frame of each file; what lies between may be damaged too.
+    """
+    found = (_glance(log, summary, content, partition) for partition in range(log.manifest.partitions))
+    return [problem for problem in found if problem is not None]
+
+
+def _glance(log: FileLog, summary: Summary, content: int, partition: int) -> Problem | None:
+    """The first thing that is wrong with the files of a partition."""
+    place, end = log.path(content, partition), 0
+    ends: dict[str, int] = {}
+    try:
+        for place, found in log.places(content, partition):  # noqa: B007 (the last ones count)
+            end = found.end
+            ends |= {topic: first + count for topic, (first, count) in found.records.items()}
+    except CorruptLog as fault:
+        return Problem(fault.place, fault.offset, fault.reason)
+    for topic in (COMMAND,) if content == COMMANDS else SHARD_TOPICS:
+        there, wanted = ends.get(topic, 0), summary.counts[topic][partition]
+        if there < wanted or (there > wanted and topic != COMMAND):  # further commands wait
+            return Problem(str(place), end, f"{there} records of {topic}, the run wrote {wanted}")
+    behind = place.stat().st_size - end
+    if content == EVENTS and behind > (0 if ends else FILE_HEAD_SIZE):
+        return Problem(str(place), end, f"{behind} bytes behind the last frame")
+    return None

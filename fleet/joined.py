@@ -19,7 +19,6 @@ from typing import Any, Final
 
 from fleet.again import check_behaviour
 from fleet.log.kafka.log import KafkaLog
-from fleet.log.protocol import LogError
 from fleet.messages import Ended, FromWorker, Said, Stop, read_message
 from fleet.place import brokers_of
 from fleet.plan import roster_of
@@ -65,11 +64,13 @@ class Joined:
         living = asyncio.ensure_future(self._log.loop.wait(self._group.live()))
         try:
             await self._work_along(living)
-        except* LogError as faults:
+        except BaseExceptionGroup as faults:
             raise first_of(faults) from None
         finally:
             await _within(PART_S, self._log.loop.wait(self._group.close()))
             await asyncio.wait({living}, timeout=PART_S)
+            if living.done() and not living.cancelled():
+                living.exception()  # of a run that is over nobody asks it any more
         done = self._is_over()
         if done:
             await asyncio.to_thread(self._finish)
@@ -250,7 +251,11 @@ async def _listen(joined: Joined) -> None:
 
 def on_kafka(servers: str, run: str, instance: str) -> int:
     """Work for a supervisor; returns the exit code. Raises LogError."""
-    log = KafkaLog.open(brokers_of(servers), run, say=lambda said: tell(Said(said)))
+
+    def say(said: str) -> None:
+        tell(Said(said))
+
+    log = KafkaLog.open(brokers_of(servers, lambda _: None), run, say=say)  # who started it has heard the warnings
     check_behaviour(log)
     asyncio.run(carried(Joined(log, tell, instance=instance), listen=True))
     return 0

@@ -6,9 +6,12 @@ it: whoever changes behaviour must raise it.
 Source: the design's section 4, "A run has a name and a manifest".
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
+
+from fleet.partition import PARTITIONS_MAX
 
 BEHAVIOUR: Final = 1  # raise it with every change of output bytes
 FORMAT: Final = 1  # of the manifest and the files beside it
@@ -40,7 +43,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: Options
     seed: int
     start: str  # real time of virtual time 0, ISO 8601
-    partitions: int
+    partitions: Annotated[int, Meta(ge=1, le=PARTITIONS_MAX)]
     behaviour: int = BEHAVIOUR
     format: int = FORMAT
     source: str = SCENARIO  # where the commands come from

@@ -61,6 +61,7 @@ class Failed(Message, frozen=True, array_like=True, tag=13):
     text: str
     place: str = ""
     offset: int = 0
+    unit: str = ""  # of the offset
 
 
 ToWorker = Finish | Stop
@@ -91,7 +92,7 @@ def failure_of(fault: BaseException) -> Failed:
     while isinstance(fault, BaseExceptionGroup):  # of its tasks; the first one ended the others
         fault = fault.exceptions[0]
     if isinstance(fault, CorruptLog):
-        return Failed("CorruptLog", fault.reason, fault.place, fault.offset)
+        return Failed("CorruptLog", fault.reason, fault.place, fault.offset, fault.unit)
     if isinstance(fault, OSError):
         return Failed("LogError", f"{fault.filename or 'the system'}: {fault.strerror or fault}")
     return Failed(type(fault).__name__, str(fault))
@@ -101,7 +102,7 @@ def raised(failed: Failed) -> LogError | None:
     """The exception that a worker's failure stands for; None for a defect."""
     match failed.kind:
         case "CorruptLog":
-            return CorruptLog(failed.place, failed.offset, failed.text)
+            return CorruptLog(failed.place, failed.offset, failed.text, unit=failed.unit)
         case "Contradiction":
             return Contradiction(failed.text)
         case "Unreachable":

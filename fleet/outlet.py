@@ -41,15 +41,16 @@ CHECKPOINT_RATIO: Final = 4  # so many times the last checkpoint's bytes of even
 KEYS_MAX: Final = 65_536  # encoded names of hosts that are kept
 _KINDS: Final = {cast("int", kind.__struct_config__.tag): kind for kind in HOST_EVENTS}
 _HEAD: Final = len(Event.__struct_fields__)
-_NO_OUTCOME, _LEVEL_FIRST = -2, -1  # in place of a level: it is no outcome; its first field says the level
+_NOT_COUNTED, _BY_FIRST = -2, -1  # in place of a place in the counts: no outcome; its first field says the level
 _COUNTS: Final = 8  # places for levels, at least as many as there are
 assert len(Level) <= _COUNTS, "every level has its place"
 
 
-def _level(kind: type[Event]) -> int:
+def _counted_at(kind: type[Event], tag: int) -> int:
+    """Where an outcome is counted."""
     if kind.topic != OUTCOME:
-        return _NO_OUTCOME
-    return _LEVEL_FIRST if kind.level is None else int(kind.level)
+        return _NOT_COUNTED
+    return _BY_FIRST if kind.level is None else tag * _COUNTS + kind.level
 
 
 class Refused(NamedTuple):
@@ -81,7 +82,7 @@ class Output:
         return records
 
 
-# Of a kind: its output, its tag, the defaults of its last fields, the number of those behind the head, its level.
+# Of a kind: its output, its tag, the defaults of its last fields, the number of fields, where it is counted.
 _Wire = tuple[Output, int, tuple[Any, ...], int, int]
 
 
@@ -128,27 +129,27 @@ class ShardOutlet:
                 tag,
                 kind.__struct_defaults__,
                 len(kind.__struct_fields__) - _HEAD,
-                _level(kind),
+                _counted_at(kind, tag),
             )
             for tag, kind in _KINDS.items()
             if kind is not ClockAdvanced
         }
 
-    def publish(
-        self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[object, ...]
-    ) -> None:
+    def publish(self, kind: type[Event], host: str, sequence: int, time_ns: int, fields: tuple[Any, ...]) -> None:
         """An event of a host: ``kind(n, host, sequence, time_ns, *fields)`` with the next ``n`` of its topic."""
-        output, tag, defaults, width, level = self._wires[kind]
+        output, tag, defaults, width, at = self._wires[kind]
         if defaults and len(fields) < width:
             fields += defaults[len(fields) - width :]
         n = output.n
         output.n = n + 1
-        value = encode((tag, n, host, sequence, time_ns, *fields))
+        value = encode((tag, n, host, sequence, time_ns) + fields)  # noqa: RUF005 (for each event: no list between)
         self._size += len(value)
         key = self._keys.get(host) or self._key(host)
         output.records.append((self._epoch_ms + time_ns // NS_PER_MS, key, value))
-        if level != _NO_OUTCOME:
-            self.counts[tag * _COUNTS + (cast("int", fields[0]) if level == _LEVEL_FIRST else level)] += 1
+        if at >= 0:
+            self.counts[at] += 1
+        elif at == _BY_FIRST:
+            self.counts[tag * _COUNTS + fields[0]] += 1
 
     def _key(self, host: str) -> bytes:
         if len(self._keys) >= KEYS_MAX:

@@ -6,10 +6,10 @@ Source: the design's section 4, "A run has a name and a manifest".
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -23,18 +23,45 @@ if TYPE_CHECKING:
 BROKERS: Final = "RASFLEET_KAFKA"  # environment: the brokers where runs are looked for that no folder has
 ON_BROKERS: Final = "kafka:"  # in front of a run's name, where a folder could be meant
 
-of_brokers = click.option(
-    "--kafka",
-    metavar="BROKERS",
-    help=f"host:port, several with commas between: RUN is the name of a run there. {BROKERS} names them, too.",
+PLAINTEXT: Final = "RASFLEET_KAFKA_PLAINTEXT"  # environment, for the workers of this process, too
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _allow_plaintext(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 (what click calls)
+    """In the environment, since it is for all that talk to brokers, processes that this one starts included."""
+    if value:
+        before = os.environ.get(PLAINTEXT, "")
+        os.environ[PLAINTEXT] = "1"
+        ctx.call_on_close(lambda: os.environ.__setitem__(PLAINTEXT, before))
+
+
+of_plaintext = click.option(
+    "--plaintext",
+    is_flag=True,
+    expose_value=False,
+    callback=_allow_plaintext,
+    help="Talk to brokers without TLS and login; elsewhere than on this machine that has to be said.",
 )
 
 
-def brokers_of(servers: str) -> "Brokers":
-    """How these brokers are talked to. Raises LogError."""
-    from fleet.log.kafka.connection import Brokers
+def of_brokers(command: Command) -> Command:
+    """The options of a command that talks to brokers."""
+    named = click.option(
+        "--kafka",
+        metavar="BROKERS",
+        help=f"host:port, several with commas between: RUN is the name of a run there. {BROKERS} names them, too.",
+    )
+    return named(of_plaintext(command))
 
-    return Brokers(servers)
+
+def brokers_of(servers: str, tell: Callable[[str], None] | None = None) -> "Brokers":
+    """How these brokers are talked to, as files and environment say. ``tell``: gets warnings. Raises LogError."""
+    from fleet.log.kafka.connection import Brokers
+    from fleet.log.kafka.security import security_of
+
+    security = security_of(servers, os.environ, say=tell or say)
+    return Brokers(servers, security=security.client, loopback_only=security.loopback_only)
 
 
 def servers_of(kafka: str | None) -> str:

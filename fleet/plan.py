@@ -21,9 +21,9 @@ from fleet.faults import Columns, joined, shares
 from fleet.manifest import Manifest, Options
 from fleet.partition import partitions_of
 from fleet.scenario import FAULTS_PER_HOST, epoch_ns, parse, topology_of
-from fleet.scenario_errors import ScenarioError, shown
-from fleet.selecting import SelectingTable
-from fleet.sources import Source, members_of, sources_of
+from fleet.scenario_errors import ScenarioError
+from fleet.selection_checks import check_selections
+from fleet.sources import Source, sources_of
 from fleet.steps import Script
 from fleet.tables import FAULTS_MAX, FaultsTable, Scenario
 from fleet.topology import Topology
@@ -49,9 +49,7 @@ class Plan:
         self.epoch_ns = epoch_ns(scenario.start)
         self.duration_ns = round(scenario.duration_s * NS_PER_S)
         self.last_ns = self._last_ns(options)
-        self._check_selections()
-        if options.hosts is None:  # of another size it may be meant for hosts that are not there
-            self._check_overrides()
+        check_selections(scenario, self.roster, resized=options.hosts is not None)
         self.script = Script(scenario, self.roster)
         scripted = self.script.count(self.duration_ns)
         total = self._total(options, scripted)
@@ -93,21 +91,6 @@ class Plan:
                 )
             return self.scenario.faults_total
         return max(scripted, FAULTS_PER_HOST * self.roster.count) if self.sharing else scripted
-
-    def _check_selections(self) -> None:
-        """Every table of faults and every step is about some host."""
-        for index, table in enumerate(self.scenario.faults):
-            if table.host is UNSET and not members_of(table, self.roster).size:
-                raise ScenarioError(f"faults[{index}]{_nobody(table)}")
-        for index, step in enumerate(self.scenario.script):
-            if step.selecting() and not self.roster.matching(step.selection()).size:
-                raise ScenarioError(f"script[{index}]{_nobody(step)}")
-
-    def _check_overrides(self) -> None:
-        """Every override is for some host."""
-        for index, override in enumerate(self.scenario.overrides):
-            if not self.roster.matching(override.selection()).size:
-                raise ScenarioError(f"overrides[{index}]{_nobody(override)}")
 
     def _sources(self) -> dict[str, list[Source]]:
         """By table, in the scenario's order."""
@@ -211,15 +194,6 @@ class Plan:
             others=self.script.commands(self.last_ns) - sum(scripted.values()),
             clocks=-(-self.end_ns // CLOCK_NS) * self.scenario.partitions,
         )
-
-
-def _nobody(table: SelectingTable) -> str:
-    """What to say of a selection without any host."""
-    keys = table.selecting()
-    if keys == ["hosts"]:
-        return f".hosts{shown(table.hosts)}: expected a pattern that a host matches"
-    said = ", ".join(f"{key} = {getattr(table, key)}" for key in keys)
-    return f": {said}: expected a selection that is not empty"
 
 
 class Numbering:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from fleet.codec import TOPICS
 from fleet.digest import run_digest
-from fleet.log.protocol import Log, LogError
+from fleet.log.protocol import Log
 from fleet.manifest import Summary
 from fleet.shard import Shard, ShardSummary, first_of
 from fleet.writer import AHEAD_MAX, CommandWriter, Source
@@ -66,7 +66,7 @@ class Run:
                     shard.actors.done = self._advanced
                     tasks.create_task(shard.run())
                 tasks.create_task(self._write())
-        except* LogError as faults:
+        except BaseExceptionGroup as faults:
             raise first_of(faults) from None
 
     async def _write(self) -> None:

@@ -175,7 +175,7 @@ class Supervisor:
                         working.create_task(self._keep(worker))
                     working.create_task(self._write())
                 looking.cancel()
-        except* LogError as faults:
+        except BaseExceptionGroup as faults:
             raise first_of(faults) from None
         finally:
             await asyncio.gather(*(_part(worker) for worker in self.workers))

@@ -62,10 +62,15 @@ class Group(NamedTuple):
         """What the draws of hosts are named after: their region, row, rack, and number in it."""
         if self.layers == Layers():
             return numbers.astype(np.uint64)
+        region, row, rack, host = self.place(numbers)
+        return (region << 52 | row << 40 | rack << 20 | host).astype(np.uint64)
+
+    def place(self, numbers: Column) -> tuple[Column, Column, Column, Column]:
+        """Where hosts stand: region, row of it, rack of that, number in it."""
         rack, host = divided(numbers, self.layers.hosts)
         row, rack = divided(rack, self.layers.racks)
         region, row = divided(row, self.layers.rows)
-        return (region << 52 | row << 40 | rack << 20 | host).astype(np.uint64)
+        return region, row, rack, host
 
     def layered(self, where: "Where") -> Spans:
         """The numbers of its hosts that stand there."""
@@ -241,6 +246,15 @@ class Topology:
         return joined(
             [self._numbers(index, selection).moved(group.first) for index, group in enumerate(self.groups)]
         )
+
+    def standing(self, hosts: str, where: Where) -> tuple[set[int], set[int], set[int]]:
+        """The numbers of the regions, rows and racks that are meant in which hosts of some names stand."""
+        found: tuple[set[int], set[int], set[int]] = (set(), set(), set())
+        for index, group in enumerate(self.groups):
+            for numbers in self._numbers(index, Selection(hosts, where)).chunks(CHUNK):
+                for seen, place in zip(found, group.place(numbers), strict=False):
+                    seen.update(np.unique(place).tolist())
+        return found
 
     def units(self, selection: Selection, *, dimms: bool) -> list[Units]:
         """The hosts that are meant, or their DIMMs, by group; groups without any are left out."""

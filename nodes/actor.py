@@ -22,6 +22,7 @@ Sources: the design's section 3, "Time" and "Actor".
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
@@ -48,6 +49,7 @@ ORIGINS_MAX: Final = (
 )
 AHEAD_NS_MAX: Final = 3600 * NS_PER_S  # that the time of a command from outside may lie ahead of the clock
 ACTIVE_MAX: Final = 1024  # hosts in memory; beyond, quiet ones are put away until half of it is left
+_STAMPS_KEPT: Final = 4096  # errors come in bursts
 _LAST_TOUCHED: Final = attrgetter("now", "index")
 
 
@@ -108,7 +110,6 @@ class Hosts:
         "_outlet",
         "_planned",
         "_roster",
-        "_stamp",
         "_sweep_at",
         "_timers",
         "_timers_set",
@@ -140,7 +141,6 @@ class Hosts:
         self._planned = 0  # number of the plan's next command
         self._timers: list[tuple[int, int, int, Machine, Timer, tuple[int, int, int]]] = []
         self._timers_set = 0
-        self._stamp = (-1, b"")  # the last answer of the firmware's clock
 
     def set_timer(self, time_ns: int, machine: Machine, timer: Timer, numbers: tuple[int, int, int]) -> None:
         """A machine wants to come back."""
@@ -148,10 +148,8 @@ class Hosts:
         heappush(self._timers, (time_ns, machine.index, self._timers_set, machine, timer, numbers))
 
     def timestamp(self, epoch_s: int) -> bytes:
-        """A time in seconds since 1970 as firmware writes it; errors come in bursts, so the last one is kept."""
-        if self._stamp[0] != epoch_s:
-            self._stamp = epoch_s, timestamp_bytes(at_epoch_ns(epoch_s * NS_PER_S))
-        return self._stamp[1]
+        """A time in seconds since 1970 as firmware writes it."""
+        return _stamp(epoch_s)
 
     def advance(self, time_ns: int) -> None:
         """Move the clock, and fire every timer that is due by then."""
@@ -292,6 +290,11 @@ class Hosts:
             total.add(counted(counts))
         if seen.timers and self._bring(host) is None:
             raise Malformed("checkpoint", 0, f"nobody is called {host}")
+
+
+@lru_cache(_STAMPS_KEPT)
+def _stamp(epoch_s: int) -> bytes:
+    return timestamp_bytes(at_epoch_ns(epoch_s * NS_PER_S))
 
 
 def _standing(standing: bytes) -> Standing:

@@ -15,4 +15,6 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
+os.environ["RASFLEET_CONFIG"] = os.devnull  # nobody's own login to brokers is a test's
+
 pytest_plugins = ["tests.kafka.fixtures"]

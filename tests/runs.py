@@ -89,3 +89,18 @@ def rasfleet(*words, **environment):
         cwd=ROOT,
         env=os.environ | environment,
     )
+
+
+def printed_under_hash_seeds(program):
+    """What a program prints, under each of two hash seeds."""
+    return [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("0", "1")
+    ]

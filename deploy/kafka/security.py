@@ -31,6 +31,7 @@ class Keys:
         self.store = folder / "node.p12"
         self.trusted = folder / "trusted.pem"  # what a client trusts
         self.users = folder / "users.json"  # name -> password
+        self.admin = folder / "admin.properties"  # how Kafka's own programs log in as ``admin``
         self._password = folder / "node.password"
 
     def make(self, names: tuple[str, ...]) -> None:
@@ -42,6 +43,9 @@ class Keys:
             "-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-dname", f"CN={_CN}",
             "-ext", "san=ip:127.0.0.1,dns:localhost", "-validity", str(KEY_DAYS), "-storetype", "PKCS12",
         )  # fmt: skip
+        for name, password in self.passwords().items():
+            written(self.login(name), self._login_of(name, password))
+        written(self.admin, "".join(f"{name}={value}\n" for name, value in self._administering().items()))
         self._keytool("-exportcert", "-rfc", "-file", str(self.trusted))
         self.store.chmod(0o600)
 
@@ -49,6 +53,24 @@ class Keys:
         """By user."""
         found: dict[str, str] = json.loads(self.users.read_text())
         return found
+
+    def login(self, name: str) -> Path:
+        """The settings with which rasfleet logs in as a user."""
+        return self.users.with_name(f"{name}.toml")
+
+    def _login_of(self, name: str, password: str) -> str:
+        fields = {"ca": str(self.trusted), "mechanism": "SCRAM-SHA-512", "user": name, "password": password}
+        return "".join(f"{field} = {json.dumps(value)}\n" for field, value in fields.items())
+
+    def _administering(self) -> dict[str, str]:
+        own = f'username="{ADMIN}" password="{self.passwords()[ADMIN]}"'
+        return {
+            "security.protocol": "SASL_SSL",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.trusted),
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.jaas.config": _login("scram.Scram", own),
+        }
 
     def settings(self) -> dict[str, str]:
         """What a node's settings need on top of the plain ones."""

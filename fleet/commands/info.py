@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fleet.place import of_brokers
+from fleet.terminal import facts
 
 if TYPE_CHECKING:
     from fleet.place import AnyLog
@@ -25,12 +26,8 @@ def info(run: str, kafka: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told))
         return
-    for name, value in told.items():
-        if isinstance(value, dict):
-            for key, count in value.items():
-                click.echo(f"{'dead letters ' * (name == 'dead_letters')}{key:20}{count:,}")
-        elif value is not None:
-            click.echo(f"{name:20}{f'{value:,}' if name in {'hosts', 'guests', 'bytes', 'faults'} else value}")
+    for line in facts(told, 20, "{key:20}{count:,}"):
+        click.echo(line)
 
 
 def _told(log: "AnyLog") -> dict[str, object]:

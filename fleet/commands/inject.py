@@ -15,8 +15,10 @@ PE_MAX: Final = 255
 HELP: Final = """Send a fault to a host of RUN.
 
 FAULT is a name (rasfleet trace --list), or raw: esr:0x..., guest-esr:0x..., vserror:0x..., block:FILE. It stands
-in the log when this ends. A run that goes on takes it at once; one that was stopped or is over takes it when it
-is resumed. It happens behind what the run has planned so far: its time is that of its shard's clock.
+in the log when this ends, and happens behind the commands that its partition holds by then: its time is that of
+the partition's clock when its turn comes. A run that goes on writes its commands some thousands ahead of what it
+has handled (on Kafka all of them), a short one all at once; then the fault comes behind its end. A run that was
+stopped or is over takes it when it is resumed.
 """
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import click
 
+from fleet.place import of_plaintext
+
 if TYPE_CHECKING:
     from fleet.manifest import Manifest
     from fleet.plan import Plan
@@ -66,6 +68,7 @@ class Given(TypedDict):
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder; runs/<name> by default.")
 @click.option("--kafka", metavar="BROKERS", help="Write the log to Kafka: host:port, several with commas between.")
+@of_plaintext
 @click.option("--name", help="The run's name on Kafka; the scenario's by default. Topics begin with it.")
 @click.option("--no-workers", is_flag=True, help="On Kafka: write the commands; rasfleet worker works on them.")
 @click.option("--yes", is_flag=True, help="Run even where the disk will not hold it.")

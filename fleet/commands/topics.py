@@ -1,6 +1,7 @@
 """``rasfleet topics``: a run's topics."""
 
 import json
+import shlex
 import sys
 
 import click
@@ -13,13 +14,23 @@ from fleet.place import of_brokers
 @of_brokers
 @click.option("--create", "action", flag_value="create", help="Make those that are missing.")
 @click.option("--delete", "action", flag_value="delete", help="Remove the run with everything that it holds.")
+@click.option(
+    "--acls", "action", flag_value="acls", help="Print what gives each role its access, for a shell; asks nobody."
+)
 @click.option("--yes", is_flag=True, help="Remove without asking once more.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def topics(run: str, kafka: str | None, action: str | None, *, yes: bool, as_json: bool) -> None:
-    """Show the topics of RUN with their partitions, replicas and settings; make them, or remove them."""
+    """Show the topics of RUN with their partitions, replicas and settings; make them, or remove them.
+
+    --acls prints lines for Kafka's own kafka-acls, of each role as a user. RUN need not be there yet:
+    rasfleet topics RUN --acls | sh -s -- --bootstrap-server HOST:PORT --command-config ADMIN.PROPERTIES
+    """
     from fleet.log.kafka import kept
     from fleet.place import brokers_of, servers_of
 
+    if action == "acls":
+        _print_acls(run, as_json=as_json)
+        return
     brokers = brokers_of(servers_of(kafka))
     if action == "delete":
         if not yes and not _confirmed(run):
@@ -36,6 +47,16 @@ def topics(run: str, kafka: str | None, action: str | None, *, yes: bool, as_jso
         click.echo(f"{topic.name}: {topic.partitions} partitions, {topic.replicas} replicas")
         for name, value in topic.settings.items():
             click.echo(f"  {name:36}{value}")
+
+
+def _print_acls(run: str, *, as_json: bool) -> None:
+    from fleet.log.kafka.acls import acls
+
+    if as_json:
+        click.echo(json.dumps([acl._asdict() for acl in acls(run)]))
+        return
+    for acl in acls(run):
+        click.echo(f'kafka-acls.sh "$@" {shlex.join(acl.words())}')
 
 
 def _confirmed(run: str) -> bool:

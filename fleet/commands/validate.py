@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fleet.terminal import facts
+
 if TYPE_CHECKING:
     from fleet.plan import Plan
 
@@ -28,12 +30,8 @@ def validate(scenario: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told))
         return
-    for name, value in told.items():
-        if isinstance(value, dict):
-            for key, count in value.items():
-                click.echo(f"{name:12}{key:40}{count:>16,}")
-        else:
-            click.echo(f"{name:12}{f'{value:,}' if isinstance(value, int) and name != 'seed' else value}")
+    for line in facts(told, 12, "{name:12}{key:40}{count:>16,}"):
+        click.echo(line)
     click.echo(f"valid; run it with: rasfleet run {scenario}")
 
 

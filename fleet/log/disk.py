@@ -9,6 +9,7 @@ Source: POSIX fdatasync(), rename(); LWN, "Ensuring data reaches disk" (2011).
 
 import fcntl
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,12 @@ class Disk:
         for each in (*reversed(missing), folder):
             self.make_name(each)
             self.sync_folder(each.parent)
+
+    def make_files(self, paths: Iterable[Path]) -> None:
+        """Empty files of one folder: there, with their names on the disk."""
+        for path in paths:
+            self.close(self.open(path))
+        self.sync_folder(path.parent)
 
     def cut(self, descriptor: int, size: int) -> None:
         """Cut a file off behind ``size`` bytes, on the disk too."""

@@ -1,25 +1,25 @@
 """The file log: a directory for each run, append-only segments for each partition, commands in files of their own.
 
-    RUN/manifest.json          what the run is, written first
+    RUN/manifest.json          what the run is; there is a run once it is there
     RUN/commands/0007-0000.log commands of partition 7, appended under a lock
     RUN/events/0007-0000.log   events of partition 7, one frame a commit, some with a checkpoint
     RUN/summary.json           how it ended: digest and counts
 
-Readable while it is written. Source: the design's section 4, "File log".
+The first file of every partition is made before the manifest, so one that is not there was deleted. All of it is
+readable while it is written. Source: the design's section 4, "File log".
 """
 
-import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
-from fleet.codec import TOPICS
-from fleet.log.batches import batch_of, batch_span
+from fleet.log.appending import CommandAppender, FileWriter, in_thread
+from fleet.log.batches import batch_span
 from fleet.log.disk import DISK, Disk
 from fleet.log.follow import FileFeed, FileFollowing, FrameFollower
 from fleet.log.frames import (
@@ -32,19 +32,30 @@ from fleet.log.frames import (
     batch_count,
     entries,
     frame_at,
-    frame_of,
     frames,
     place_at,
+    read_file_head,
 )
-from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Record, Standing
-from fleet.log.segments import SEGMENT_SIZE_MAX, Found, Segments, never_written, plain, segment_path, wrong_head
+from fleet.log.protocol import CorruptLog, Entry, LogError, Record
+from fleet.log.segments import (
+    MISSING,
+    SEGMENT_SIZE_MAX,
+    Found,
+    Segments,
+    entries_in,
+    gap_in,
+    never_written,
+    plain,
+    segment_path,
+    segments_there,
+    wrong_head,
+)
 from fleet.manifest import FORMAT, Form, Manifest, Summary
-from nodes.events import COMMAND, SHARD_TOPICS
+from nodes.events import COMMAND
 
-_MANIFEST: Final = "manifest.json"
+MANIFEST: Final = "manifest.json"
 _SUMMARY: Final = "summary.json"
 Kept = TypeVar("Kept", Manifest, Summary, Form)
-Done = TypeVar("Done")
 _FOLDERS: Final = {COMMANDS: "commands", EVENTS: "events"}
 
 
@@ -57,119 +68,6 @@ def _read_json(path: Path, kind: type[Kept]) -> Kept:
         raise CorruptLog(str(path), 0, str(fault)) from None
 
 
-class FileWriter:
-    """Appends the events of one partition, a frame a commit. After a failure it writes nothing more."""
-
-    def __init__(self, log: "FileLog", partition: int) -> None:
-        self._log = log
-        self._partition = partition
-        self._segments = log.appending(EVENTS, partition)
-        self._next = dict.fromkeys(TOPICS, 0)
-        self._taken_over = False
-        self._failed = False
-
-    def take_over(self) -> Standing:
-        """Lock the partition, cut a torn end off, and find the last checkpoint with what stands behind it."""
-        assert not self._taken_over, "a partition is taken over once"
-        self._taken_over = True
-        self._segments.acquire(wait=False)
-        found = list(self._segments.catch_up())
-        for _, place in found:
-            for topic, (first, count) in place.records.items():
-                self._next[topic] = first + count
-        last = next((index for index in reversed(range(len(found))) if found[index].place.has_checkpoint), None)
-        checkpoint = None if last is None else self._checkpoint(found[last])
-        behind = found if last is None else found[last + 1 :]
-        streams = {topic: self._log.entries_in(behind, topic, self._partition) for topic in SHARD_TOPICS}
-        return Standing(checkpoint, streams, self._segments.said)
-
-    def _checkpoint(self, found: Found) -> Checkpoint:
-        with found.path.open("rb") as file:
-            frame = frame_at(file, found.place.start)
-        if isinstance(frame, str):
-            raise CorruptLog(str(found.path), found.place.start, frame)
-        assert frame.checkpoint is not None, "its heads say so"
-        try:
-            return msgspec.msgpack.decode(frame.checkpoint, type=Checkpoint)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-            raise CorruptLog(str(found.path), found.place.start, f"its checkpoint: {fault}") from None
-
-    async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
-        """Append one frame; returns when it is on the disk."""
-        if not self._taken_over:
-            self.take_over()
-        if self._failed:
-            raise LogError(f"{self._segments.path(0)}: writing failed before, so nothing more is written")
-        if not any(batches.values()) and checkpoint is None:
-            return
-        self._failed = True  # unless what follows comes to its end
-        await in_thread(self._store, batches, checkpoint)
-        self._failed = False
-
-    def _store(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None) -> None:
-        stored = {topic: batch_of(self._next[topic], records) for topic, records in batches.items() if records}
-        self._segments.append(frame_of(stored, None if checkpoint is None else msgspec.msgpack.encode(checkpoint)))
-        for topic, records in batches.items():
-            self._next[topic] += len(records)
-
-    async def close(self) -> None:
-        """Nothing more will be written."""
-        self._segments.close()
-
-
-class CommandAppender:
-    """Appends to the commands of one partition, in turn with other processes that do."""
-
-    def __init__(self, segments: Segments) -> None:
-        self._segments = segments
-        self.next = 0  # offset of the next command
-
-    def append(self, commands: Sequence[Record]) -> int:
-        """Append commands; returns the offset behind them when they are on the disk."""
-        return self.append_made(lambda _: commands)
-
-    def append_made(self, make: Callable[[int], Sequence[Record]]) -> int:
-        """Append what is made for the offset where it will stand; returns the offset behind it."""
-        with self._locked():
-            commands = make(self.next)
-            if commands:
-                self._segments.append(frame_of({COMMAND: batch_of(self.next, commands)}))
-                self.next += len(commands)
-            return self.next
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Nobody else appends meanwhile, and what others appended before is counted."""
-        self._segments.acquire(wait=True)
-        try:
-            for _, place in self._segments.catch_up():
-                first, count = place.records.get(COMMAND, (self.next, 0))
-                self.next = first + count
-            yield
-        finally:
-            self._segments.release()
-
-    @property
-    def said(self) -> str:
-        """What was cut off."""
-        return self._segments.said
-
-    def close(self) -> None:
-        """Be done with it."""
-        self._segments.close()
-
-
-async def in_thread(work: Callable[..., Done], *given: object) -> Done:
-    """Do something in a thread. One who is cancelled waits all the same: the thread at work has the files."""
-    working = asyncio.ensure_future(asyncio.to_thread(work, *given))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait({working})
-        working.exception()  # nobody is left to be told
-        raise
-
-
 class FileLog:
     """The log of one run in a directory."""
 
@@ -180,7 +78,7 @@ class FileLog:
         self.manifest = manifest
         self._segment_size_max = segment_size_max
         self._disk = disk
-        self._run = run_name_of(manifest)
+        self.run = run_name_of(manifest)  # as the heads of its files have it
         self._commands: dict[int, CommandAppender] = {}
         self._lock = -1
         self._is_named = False  # the manifest's name was synchronised
@@ -196,9 +94,10 @@ class FileLog:
                 raise LogError(f"{folder}: holds something already; choose another --out or remove it")
             for name in _FOLDERS.values():
                 disk.make_folder(folder / name)
+                disk.make_files(segment_path(folder / name, each, 0) for each in range(manifest.partitions))
         except OSError as fault:
             raise plain(fault, folder, "create") from None
-        _put(disk, folder / _MANIFEST, manifest)
+        _put(disk, folder / MANIFEST, manifest)
         log = cls(folder, manifest, segment_size_max=segment_size_max, disk=disk)
         log._is_named = True
         return log
@@ -206,12 +105,12 @@ class FileLog:
     @classmethod
     def open(cls, folder: Path, *, disk: Disk = DISK) -> "FileLog":
         """A run that is there."""
-        if not (folder / _MANIFEST).is_file():
-            raise LogError(f"{folder}: no run lies here ({_MANIFEST} is missing)")
-        form = _read_json(folder / _MANIFEST, Form).format  # another format may have other fields
+        if not (folder / MANIFEST).is_file():
+            raise LogError(f"{folder}: no run lies here ({MANIFEST} is missing)")
+        form = _read_json(folder / MANIFEST, Form).format  # another format may have other fields
         if form != FORMAT:
-            raise CorruptLog(str(folder / _MANIFEST), 0, f"format {form}, this program reads {FORMAT}")
-        return cls(folder, _read_json(folder / _MANIFEST, Manifest), disk=disk)
+            raise CorruptLog(str(folder / MANIFEST), 0, f"format {form}, this program reads {FORMAT}")
+        return cls(folder, _read_json(folder / MANIFEST, Manifest), disk=disk)
 
     @property
     def title(self) -> str:
@@ -234,7 +133,11 @@ class FileLog:
         """What the run came to; None while it runs, and after it was cut off."""
         if not (self.folder / _SUMMARY).is_file():
             return None
-        return _read_json(self.folder / _SUMMARY, Summary)
+        summary = _read_json(self.folder / _SUMMARY, Summary)
+        if any(len(counts) != self.manifest.partitions for counts in summary.counts.values()):
+            reason = f"not of a run with {self.manifest.partitions} partitions, as {MANIFEST} says"
+            raise CorruptLog(str(self.folder / _SUMMARY), 0, reason)
+        return summary
 
     def finish(self, summary: Summary) -> None:
         """Say how the run ended."""
@@ -248,7 +151,7 @@ class FileLog:
             raise plain(fault, self.folder / _SUMMARY, "remove") from None
 
     def _head(self, content: int, partition: int) -> FileHead:
-        return FileHead(content, partition, 0, self._run)
+        return FileHead(content, partition, 0, self.run)
 
     def appending(self, content: int, partition: int) -> Segments:
         """The files of a partition, for one who appends."""
@@ -270,7 +173,7 @@ class FileLog:
 
     def writer(self, partition: int) -> FileWriter:
         """The one writer of a partition's events."""
-        return FileWriter(self, partition)
+        return FileWriter(self.appending(EVENTS, partition), partition)
 
     def commands(self, partition: int) -> CommandAppender:
         """What appends to a partition's commands."""
@@ -316,13 +219,35 @@ class FileLog:
         return segment_path(self.folder / _FOLDERS[content], partition, 0)
 
     def segments(self, content: int, partition: int) -> list[Path]:
-        """The files of a partition, in order; an empty one at the end is not there yet."""
-        paths = self._files(content, partition)
-        return paths[:-1] if paths and not paths[-1].stat().st_size else paths
+        """The files of a partition, in order; an empty one at the end holds nothing yet."""
+        return [path for _, path in self._segments(content, partition)]
 
-    def _files(self, content: int, partition: int) -> list[Path]:
-        found = (self.folder / _FOLDERS[content]).glob(f"{partition:04d}-*.log")
-        return sorted(found, key=lambda path: (len(path.name), path.name))
+    def _segments(self, content: int, partition: int) -> list[tuple[int, Path]]:
+        folder = self.folder / _FOLDERS[content]
+        numbers = segments_there(folder, partition)
+        found = [(number, segment_path(folder, partition, number)) for number in numbers]
+        return found[:-1] if found and not found[-1][1].stat().st_size else found
+
+    def runs_in_heads(self) -> set[bytes]:
+        """The runs that its files say they belong to."""
+        found = set()
+        for content in _FOLDERS:
+            for partition in range(self.manifest.partitions):
+                for path in self.segments(content, partition):
+                    with path.open("rb") as file, suppress(CorruptLog):
+                        found.add(read_file_head(file.read(FILE_HEAD_SIZE), str(path)).run)
+        return found
+
+    def has_its_manifest(self) -> bool:
+        """Whether it was not one and the same other manifest that all files were written under."""
+        found = self.runs_in_heads()
+        return len(found) != 1 or found == {self.run}
+
+    def missing(self, content: int, partition: int) -> Path | None:
+        """A file of a partition that was deleted: every one has its first from the beginning on."""
+        folder = self.folder / _FOLDERS[content]
+        gap = gap_in(segments_there(folder, partition))
+        return None if gap is None else segment_path(folder, partition, gap)
 
     def count(self, topic: str) -> int:
         """How many records a topic holds, in whole frames."""
@@ -338,9 +263,10 @@ class FileLog:
     def strangers(self) -> list[Path]:
         """Files that no partition of this run has."""
         found = {path for name in _FOLDERS.values() for path in (self.folder / name).glob("*")}
-        for content in _FOLDERS:
+        for name in _FOLDERS.values():
             for partition in range(self.manifest.partitions):
-                found -= set(self._files(content, partition))
+                numbers = segments_there(self.folder / name, partition)
+                found -= {segment_path(self.folder / name, partition, number) for number in numbers}
         return sorted(found)
 
     def frames(self, content: int, partition: int) -> Iterator[tuple[Path, Frame | Damage]]:
@@ -349,20 +275,24 @@ class FileLog:
         A torn end is one only where somebody may be writing: after a run that ended it is damage, unless it lies
         behind the commands that the run handled.
         """
-        paths = self.segments(content, partition)
+        there = self._segments(content, partition)
+        missing = self.missing(content, partition)
         summary = self.summary()
         handled = 0 if summary is None else summary.counts[COMMAND][partition]
         commands = 0
-        if summary is not None and not paths and _holds(summary, content, partition):
-            yield self.path(content, partition), Damage(0, 0, "the file is missing", torn=False)
-        for segment, path in enumerate(paths):
+        for segment, path in there:
+            if missing is not None and missing < path:
+                yield missing, Damage(0, 0, MISSING[content], torn=False)
+                missing = None
             for found in self._frames_of(content, partition, segment, path):
                 if isinstance(found, Frame):
                     commands += sum(batch_count(part) for part in found.parts)
                     yield path, found
                 else:
                     writable = summary is None or (content == COMMANDS and commands >= handled)
-                    yield path, found._replace(torn=found.torn and writable and path == paths[-1])
+                    yield path, found._replace(torn=found.torn and writable and path == there[-1][1])
+        if missing is not None:
+            yield missing, Damage(0, 0, MISSING[content], torn=False)
 
     def _frames_of(self, content: int, partition: int, segment: int, path: Path) -> Iterator[Frame | Damage]:
         expected = self._head(content, partition)._replace(segment=segment)
@@ -408,12 +338,14 @@ class FileLog:
 
     def commands_backwards(self, partition: int) -> Iterator[Entry]:
         """The commands of a partition that stand in the log, the last one first."""
-        for found in reversed(list(self._places(COMMANDS, partition))):
-            yield from reversed(list(self.entries_in([found], COMMAND, partition)))
+        for found in reversed(list(self.places(COMMANDS, partition))):
+            yield from reversed(list(entries_in([found], COMMAND, partition)))
 
-    def _places(self, content: int, partition: int) -> Iterator[Found]:
+    def places(self, content: int, partition: int) -> Iterator[Found]:
         """Every whole frame of a partition by its heads; a torn end is not there."""
-        for segment, path in enumerate(self.segments(content, partition)):
+        if missing := self.missing(content, partition):
+            raise CorruptLog(str(missing), 0, MISSING[content])
+        for segment, path in self._segments(content, partition):
             expected = self._head(content, partition)._replace(segment=segment)
             with path.open("rb") as file:
                 head = file.read(FILE_HEAD_SIZE)
@@ -431,25 +363,6 @@ class FileLog:
 
     def _is_last(self, content: int, partition: int, segment: int) -> bool:
         return not segment_path(self.folder / _FOLDERS[content], partition, segment + 1).exists()
-
-    def entries_in(self, places: Iterable[Found], topic: str, partition: int) -> Iterator[Entry]:
-        """The records of a topic in some frames."""
-        for path, place in places:
-            if topic not in place.records:
-                continue
-            with path.open("rb") as file:
-                frame = frame_at(file, place.start)
-            if isinstance(frame, str):
-                raise CorruptLog(str(path), place.start, frame)
-            for part in frame.parts:
-                if part.topic == topic:
-                    yield from entries(part, partition, str(path), place.start)
-
-
-def _holds(summary: Summary, content: int, partition: int) -> bool:
-    """Whether a run wrote anything there."""
-    topics = (COMMAND,) if content == COMMANDS else SHARD_TOPICS
-    return any(summary.counts[topic][partition] for topic in topics if topic in summary.counts)
 
 
 def _content(topic: str) -> int:

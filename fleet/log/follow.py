@@ -14,7 +14,7 @@ from fleet.log.batches import values_of
 from fleet.log.disk import DISK, Disk
 from fleet.log.frames import FILE_HEAD_SIZE, FileHead, Frame, entries, frame_at, place_at
 from fleet.log.protocol import Commands, CorruptLog, Entry
-from fleet.log.segments import never_written, plain, wrong_head
+from fleet.log.segments import MISSING, never_written, plain, wrong_head
 from nodes.events import COMMAND
 from nodes.spec.layout import Malformed
 
@@ -81,7 +81,7 @@ class FrameFollower:
             try:
                 self._file = self.path.open("rb", buffering=0)
             except FileNotFoundError:
-                return False
+                raise CorruptLog(str(self.path), 0, MISSING[self._head.content]) from None
             self._at = 0
         if self._at < FILE_HEAD_SIZE:
             self._file.seek(0)

@@ -72,6 +72,7 @@ class CorruptLog(LogError):
         self.place = place
         self.offset = offset  # bytes from the start of the file, or records from that of the partition
         self.reason = reason
+        self.unit = unit
 
 
 class Contradiction(LogError):

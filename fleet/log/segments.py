@@ -2,6 +2,8 @@
 
     0007-0000.log, 0007-0001.log, ... of partition 7
 
+The first one is made with the run, so one that is not there was deleted.
+
 Whoever appends has the lock of the first segment: a writer of events for as long as it lives, a writer of
 commands while it appends. It first looks at what others appended meanwhile, and cuts off a torn end that one of
 them left when it was killed. What is whole it synchronises, with its name: whoever wrote it may have been
@@ -9,26 +11,33 @@ killed before that, and what is built on it would be on the disk without it. The
 segment is on the disk before the next one begins, and only the last frame of the last segment may be torn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
 from fleet.log.disk import Disk
 from fleet.log.frames import (
+    COMMANDS,
+    EVENTS,
     FILE_HEAD_SIZE,
     Damage,
     FileHead,
     Frame,
     Place,
+    entries,
     file_head,
     frame_at,
     frames,
     place_at,
     read_file_head,
 )
-from fleet.log.protocol import CorruptLog, LogError
+from fleet.log.protocol import CorruptLog, Entry, LogError
 from nodes.events import COMMAND
 
+MISSING: Final = {  # content -> what is said of a file that is gone
+    COMMANDS: "the file is missing, and a run cannot go on without its commands",
+    EVENTS: "the file is missing",
+}
 SEGMENT_SIZE_MAX: Final = 256 * 1024 * 1024  # bytes; then the next segment begins
 
 
@@ -51,7 +60,7 @@ def wrong_head(stored: bytes, expected: FileHead, place: str) -> str:
     except CorruptLog as fault:
         return fault.reason
     if head.run != expected.run:
-        return "belongs to another run"
+        return "belongs to another run, or the manifest was changed since"
     if head != expected:
         kind = "events" if head.content else "commands"
         return f"holds segment {head.segment} of the {kind} of partition {head.partition}"
@@ -73,6 +82,32 @@ def never_written(file: BinaryIO, stored: bytes, expected: FileHead) -> bool:
 def segment_path(folder: Path, partition: int, segment: int) -> Path:
     """The file of a segment."""
     return folder / f"{partition:04d}-{segment:04d}.log"
+
+
+def segments_there(folder: Path, partition: int) -> list[int]:
+    """The numbers of the segments of a partition that are there, in order."""
+    numbers = (path.stem[5:] for path in folder.glob(f"{partition:04d}-*.log"))
+    found = {int(number) for number in numbers if number.isascii() and number.isdigit()}
+    return sorted(number for number in found if segment_path(folder, partition, number).exists())
+
+
+def gap_in(numbers: Sequence[int]) -> int | None:
+    """The first segment that is missing of those up to the last one that is there, or the first of all."""
+    return next((number for number in range(len(numbers) or 1) if number not in numbers), None)
+
+
+def entries_in(places: Iterable[Found], topic: str, partition: int) -> Iterator[Entry]:
+    """The records of a topic in some frames."""
+    for path, place in places:
+        if topic not in place.records:
+            continue
+        with path.open("rb") as file:
+            frame = frame_at(file, place.start)
+        if isinstance(frame, str):
+            raise CorruptLog(str(path), place.start, frame)
+        for part in frame.parts:
+            if part.topic == topic:
+                yield from entries(part, partition, str(path), place.start)
 
 
 class Segments:
@@ -102,12 +137,27 @@ class Segments:
         path = self.path(0)
         try:
             if self._lock < 0:
+                self._check_there()
                 self._lock = self._disk.open(path)
             taken = self._disk.lock(self._lock, wait=wait)
         except OSError as fault:
             raise plain(fault, path, "open") from None
         if not taken:
             raise LogError(f"{path}: another writer has it; one worker at a time writes a partition")
+
+    def _check_there(self) -> None:
+        """A file that is gone was deleted. Events alone can be made again, from their beginning."""
+        numbers = segments_there(self._folder, self._head.partition)
+        gap = gap_in(numbers)
+        if gap is None:
+            return
+        said = MISSING[self._head.content]
+        if self._head.content == COMMANDS:
+            raise CorruptLog(str(self.path(gap)), 0, said)
+        if numbers:
+            rest = self._folder / f"{self._head.partition:04d}-*.log"
+            raise CorruptLog(str(self.path(gap)), 0, f"{said}; remove {rest} too, and all of it is made again")
+        self.said = f"{self.path(gap)}: {said}; its events are made again from their commands"
 
     def release(self) -> None:
         """Give the lock back; what others append will be looked at."""

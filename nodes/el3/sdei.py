@@ -85,7 +85,7 @@ class Dispatcher:
         if event not in PLATFORM_EVENTS:
             return Refusal.NOT_MAPPED
         here = self.running.get(pe, ())
-        if any(PLATFORM_EVENTS[running] for running in here):
+        if here and any(PLATFORM_EVENTS[running] for running in here):
             return Refusal.CRITICAL_OUTSTANDING
         if here and not PLATFORM_EVENTS[event]:
             return Refusal.NORMAL_RUNNING

@@ -137,7 +137,7 @@ def memory_body(captured: Captured, geometry: DramGeometry) -> bytes:
 
 # Processor
 
-_KIND: Final = {
+_KIND: Final[dict[int, ErrorKind]] = {
     RasNodeKind.CACHE: ErrorKind.CACHE,
     RasNodeKind.TLB: ErrorKind.TLB,
     RasNodeKind.BUS: ErrorKind.BUS,
@@ -145,6 +145,8 @@ _KIND: Final = {
 _LEVEL: Final = {RasNodeKind.CACHE: 2, RasNodeKind.TLB: 2, RasNodeKind.BUS: 1}
 _HEADER_VALID: Final = int(ArmValid.MPIDR | ArmValid.AFFINITY_LEVEL | ArmValid.RUNNING_STATE)
 _ERROR_VALID: Final = int(ErrorInfoValid.MULTIPLE_ERROR | ErrorInfoValid.FLAGS | ErrorInfoValid.ERROR_INFO)
+_WITH_PHYSICAL: Final = int(ErrorInfoValid.PHYSICAL_ADDRESS)
+_WITH_VIRTUAL: Final = int(ErrorInfoValid.VIRTUAL_ADDRESS)
 _FIRST_AND_LAST: Final = int(ErrorInfoFlag.FIRST | ErrorInfoFlag.LAST)
 _OVERFLOWED: Final = int(ErrorInfoFlag.FIRST | ErrorInfoFlag.OVERFLOW)
 
@@ -164,9 +166,9 @@ def _information(kind: RasNodeKind, state: ErrorState, *, timeout: bool) -> int:
     return information(**fields)
 
 
-_INFORMATION: Final = {
+_INFORMATION: Final[dict[tuple[int, ErrorState, bool], int]] = {
     (kind, state, timeout): _information(kind, state, timeout=timeout)
-    for kind in _KIND
+    for kind in map(RasNodeKind, _KIND)
     for state in ErrorState
     for timeout in (False, True)
 }
@@ -197,23 +199,22 @@ def _lower_contexts(mpidr_value: int) -> bytes:
 
 def processor_body(captured: Captured, _geometry: DramGeometry) -> bytes:
     """ARM processor section; with register contexts when an exception was taken."""
-    kind = RasNodeKind(captured.node >> KIND_SHIFT)
-    status = captured.status
+    kind, status = captured.node >> KIND_SHIFT, captured.status
     overflow = status & OF
     valid = _ERROR_VALID
     if status & AV:
-        valid |= ErrorInfoValid.PHYSICAL_ADDRESS
+        valid |= _WITH_PHYSICAL
     if captured.far:
-        valid |= ErrorInfoValid.VIRTUAL_ADDRESS
+        valid |= _WITH_VIRTUAL
     instance = captured.node & INSTANCE_MASK
-    affinity = MPIDR_BASE | instance << 16 if kind is RasNodeKind.BUS else mpidr(instance)
+    affinity = MPIDR_BASE | instance << 16 if kind == RasNodeKind.BUS else mpidr(instance)
     contexts = _contexts(captured, affinity) if captured.esr else b""
     header = ArmHeader.codec.pack(
         _HEADER_VALID,
         1,
         3 if contexts else 0,
         HEADER_SIZE + ERROR_INFO_SIZE + len(contexts),
-        0 if kind is not RasNodeKind.BUS else 2,
+        2 if kind == RasNodeKind.BUS else 0,
         bytes(3),
         affinity,
         MIDR,

@@ -160,15 +160,9 @@ class Board:
     def _detect(
         self, node: int, record: ErrorRecord, fault: Fault, address: int, carried: int, *, responded: bool
     ) -> bool:
+        unspecified = CorrectedError.UNSPECIFIED
         error = DetectedError(
-            fault.state,
-            fault.serr,
-            address,
-            poison=fault.poison,
-            critical=fault.critical,
-            corrected=CorrectedError.UNSPECIFIED,
-            responded=responded,
-            write=fault.write,
+            fault.state, fault.serr, address, fault.poison, fault.critical, unspecified, responded, fault.write
         )
         stands = record.record(error, self.setup.record_format)
         return self._recorded(node, record, error, carried, stands=stands)
@@ -200,11 +194,10 @@ class Board:
         self.ask.publish(
             ErrorRecorded, node, record.status, record.addr if record.status & AV else 0, record.misc0
         )
-        return self._risen(node, record)
+        return self._risen(node, record, lines)
 
-    def _risen(self, node: int, record: ErrorRecord) -> bool:
+    def _risen(self, node: int, record: ErrorRecord, lines: int) -> bool:
         """Tell of interrupt outputs that rose; True when the interrupt must be sent: none is on its way yet."""
-        lines = record.lines()
         risen = lines & ~record.asserted
         if not risen:
             return False
@@ -301,7 +294,7 @@ class Board:
         record.asserted &= record.lines() | ~lines
         if ticks:
             self.ask.countdown(node, ticks, record.countdowns)
-        if self._risen(node, record):
+        if self._risen(node, record, record.lines()):
             self.ask.ras_interrupt(node)
 
     def countdown_over(self, node: int, countdown: int) -> None:

@@ -19,6 +19,9 @@ _BANK_BITS: Final = 2  # of 4 banks
 _RANK_BITS: Final = 1
 _BURST_SHIFT: Final = 3  # a line is 8 columns
 ROW_BITS: Final = 18  # memory section 1 holds 16 of them, the rest goes to its extended byte
+_COLUMNS, _BANK_GROUPS, _BANKS, _RANKS, _ROWS = (
+    (1 << bits) - 1 for bits in (_COLUMN_BITS, _BANK_GROUP_BITS, _BANK_BITS, _RANK_BITS, ROW_BITS)
+)  # their masks
 
 
 class DramAddress(NamedTuple):
@@ -60,28 +63,13 @@ class DramGeometry(NamedTuple):
 
     def place_of(self, address: int) -> DramAddress:
         """The place of an address."""
-        rest = max(0, address - DRAM_BASE) // LINE_SIZE
-        parts = []
-        for count in (
-            self.channels,
-            1 << _COLUMN_BITS,
-            1 << _BANK_GROUP_BITS,
-            1 << _BANK_BITS,
-            1 << _RANK_BITS,
-            self.sockets,
-        ):
-            parts.append(rest & count - 1)
-            rest //= count
-        channel, column, bank_group, bank, rank, socket = parts
-        return DramAddress(
-            socket=socket,
-            channel=channel,
-            rank=rank,
-            bank_group=bank_group,
-            bank=bank,
-            row=rest & (1 << ROW_BITS) - 1,
-            column=column << _BURST_SHIFT,
-        )
+        rest, channel = divmod(max(0, address - DRAM_BASE) // LINE_SIZE, self.channels)
+        rest, column = rest >> _COLUMN_BITS, (rest & _COLUMNS) << _BURST_SHIFT
+        rest, bank_group = rest >> _BANK_GROUP_BITS, rest & _BANK_GROUPS
+        rest, bank = rest >> _BANK_BITS, rest & _BANKS
+        rest, rank = rest >> _RANK_BITS, rest & _RANKS
+        row, socket = divmod(rest, self.sockets)
+        return DramAddress(socket, channel, rank, bank_group, bank, row & _ROWS, column)
 
     def address_of(self, place: DramAddress) -> int:
         """The lowest address of a place; the inverse of ``place_of`` for the first byte of a line."""

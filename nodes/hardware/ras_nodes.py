@@ -45,6 +45,7 @@ class RasNodeModel(NamedTuple):
     system_registers: bool  # reached by ERX*; else memory-mapped
     owned_by_pe: bool
     counters: tuple[CounterFormat, ...]
+    overflows: int  # the sticky overflow bits of all counters
     halves: tuple[tuple[int, int], ...]  # bits of ERR<n>CTLR for reads, each with its twin for writes
     codes: tuple[Serr, ...]  # index: ErrorState; ERR<n>STATUS.SERR of a real error, and of an injected one
 
@@ -120,7 +121,9 @@ def _model(kind: RasNodeKind, fr: int, ctlr: int, *, pe: bool) -> RasNodeModel:
     controls, codes = controls_of(fr), _CODES[kind]
     assert not ctlr & ~controls, f"{kind.name}: set up with bits that do not exist"
     assert len(codes) == len(ErrorState), f"{kind.name}: a state without a code"
-    return RasNodeModel(kind, fr, ctlr, controls, pe, pe, counters_of(fr), halves_of(fr), codes)
+    counters = counters_of(fr)
+    overflows = sum(counter.overflow for counter in counters)
+    return RasNodeModel(kind, fr, ctlr, controls, pe, pe, counters, overflows, halves_of(fr), codes)
 
 
 MODELS: Final = (  # index: RasNodeKind

@@ -68,6 +68,10 @@ class DetectedError(NamedTuple):
 
 PFGF: Final = ErrPfgf.of(MV=1, AV=1, PN=1, ER=1, CI=1, CE=3, DE=1, UEO=1, UER=1, UEU=1, UC=1, OF=1, NA=1, R=1)
 _CED: Final = ErrCtlr.CED.mask
+_ED: Final = ErrCtlr.ED.mask
+_CEO: Final = ErrFr.CEO.mask
+_PADDR: Final = ErrAddr.PADDR.mask
+_CODES_WRITABLE: Final = bool(PFGF & ErrPfgf.SYN.mask)
 _INJECTED_CE: Final = (0, CorrectedError.UNSPECIFIED, CorrectedError.TRANSIENT, CorrectedError.PERSISTENT)
 _STATUS_OF_STATE: Final = (
     0,
@@ -129,7 +133,7 @@ class ErrorRecord:
 
     def enabled(self) -> bool:
         """Whether the RAS node records at all."""
-        return self.model.fr & 3 == 1 or bool(self.ctlr & ErrCtlr.ED.mask)
+        return self.model.fr & 3 == 1 or bool(self.ctlr & _ED)
 
     def record(self, error: DetectedError, record_format: RecordFormat) -> bool:
         """Record one error; True when its syndrome stands in the record now.
@@ -142,7 +146,7 @@ class ErrorRecord:
         cell = TABLES[record_format][bool(counters)][error_state(status)][state - 1]
         overflow, overwrite = cell.overflow, cell.overwrite
         if cell.overwrite_by_ceo:
-            overwrite = bool(self.model.fr & ErrFr.CEO.mask) and not status & OF
+            overwrite = bool(self.model.fr & _CEO) and not status & OF
         counted = cell.counts or (state is ErrorState.DE and self._counts_deferred(record_format))
         if counted:
             overflow |= self._count(error)
@@ -196,7 +200,7 @@ class ErrorRecord:
         if error.responded and self.responds(state, write=error.write):
             status |= ER
         if error.address is not None:
-            self.addr = error.address & ErrAddr.PADDR.mask | NON_SECURE
+            self.addr = error.address & _PADDR | NON_SECURE
             status |= AV
         return status
 
@@ -229,7 +233,7 @@ class ErrorRecord:
         return True
 
     def _same_place(self, error: DetectedError) -> bool:
-        return bool(self.status & AV) and error.address == self.addr & ErrAddr.PADDR.mask
+        return bool(self.status & AV) and error.address == self.addr & _PADDR
 
     def lines(self) -> int:
         """The interrupt outputs (Lines as a mask), level-sensitive form. IHI0100 A.c 2.5.1."""
@@ -254,15 +258,13 @@ class ErrorRecord:
 
     def corrected_event(self, status: int) -> bool:
         """Level of the corrected error event: the counters' overflow, or CE where each CE is an event."""
-        if self.model.counters and not self.ctlr & ErrCtlr.CED.mask:
-            return any(self.misc0 & counter.overflow for counter in self.model.counters)
+        if self.model.counters and not self.ctlr & _CED:
+            return bool(self.misc0 & self.model.overflows)
         return bool(status & CE)
 
     def write_status(self, value: int, record_format: RecordFormat) -> bool:
         """Software writes ERR<n>STATUS; True when the record is free afterwards."""
-        self.status = status_written(
-            self.status, value, record_format, codes_writable=bool(PFGF & ErrPfgf.SYN.mask)
-        )
+        self.status = status_written(self.status, value, record_format, codes_writable=_CODES_WRITABLE)
         standing = self.status & _TYPE_BITS
         self.met &= standing | standing << _READS_SHIFT
         return not self.status & V

@@ -12,6 +12,8 @@ apei_estatus_for_each_section(). The same in 6.1.
 """
 
 import struct
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from nodes.spec.layout import Malformed
@@ -26,6 +28,8 @@ from nodes.spec.status_block import (
 
 _HEAD: Final = StatusBlockHead.codec
 _ENTRY: Final = struct.Struct("<16sIHBBI")  # the start of both heads of a data entry
+_HEADS_SIZE: Final = HEAD_SIZE + _ENTRY.size
+_BLOCKS_KEPT: Final = 1024  # kinds of blocks whose walk is remembered
 _DATA_LENGTH: Final = 3  # index in the head of a block
 _DATA_LENGTH_AT: Final = 12  # offset in the head of a block, bytes
 _RAW_OFFSET_AT: Final = 4  # offset in the head of a block, bytes
@@ -44,11 +48,33 @@ class Entry(NamedTuple):
     body_length: int  # bytes, as written; may reach beyond the block
 
 
-def walk(block: bytes) -> list[Entry]:
+def walk(block: bytes) -> Sequence[Entry]:
     """The entries of a block that Linux accepts, in order.
 
     Raises Malformed where Linux refuses the block.
     """
+    return _only_entry(block[:_HEADS_SIZE], len(block)) or _walked(block)
+
+
+@lru_cache(_BLOCKS_KEPT)
+def _only_entry(heads: bytes, size: int) -> tuple[Entry, ...]:
+    """The entry of a block that holds one and nothing else, which its heads alone tell; () for any other block."""
+    if len(heads) < _HEADS_SIZE or size > StatusBlock.SIZE_MAX:
+        return ()
+    _, _, raw_length, data_length, _ = _HEAD.unpack_from(heads)
+    section_type, severity, revision, validation, flags, length = _ENTRY.unpack_from(heads, HEAD_SIZE)
+    head_size = _head_size(revision)
+    if raw_length or HEAD_SIZE + data_length != size or head_size + length != data_length:
+        return ()
+    body = HEAD_SIZE + head_size
+    return (Entry(HEAD_SIZE, section_type, severity, revision, validation, flags, body, length),)
+
+
+def _head_size(revision: int) -> int:
+    return ENTRY_SIZE if revision >= 0x300 else ENTRY_SIZE_OLD
+
+
+def _walked(block: bytes) -> list[Entry]:
     data_length = _checked_data_length(block)
     block = copied(block)
     entries: list[Entry] = []
@@ -57,7 +83,7 @@ def walk(block: bytes) -> list[Entry]:
         if end - at < ENTRY_SIZE_OLD:
             raise Malformed("entry", at, f"{end - at} bytes are left for a head")
         section_type, severity, revision, validation, flags, length = _ENTRY.unpack_from(block, at)
-        head_size = ENTRY_SIZE if revision >= 0x300 else ENTRY_SIZE_OLD
+        head_size = _head_size(revision)
         size = head_size + length & 0xFFFF_FFFF
         if head_size > end - at or size > end - at:
             raise Malformed("entry", at, f"{head_size + length} bytes, {end - at} are left")

@@ -8,7 +8,7 @@ apei_claim_sea(); arch/arm64/mm/fault.c do_sea(); kernel/signal.c __send_signal_
 6.1.192 and 6.12.117; ghes_do_memory_failure() and kernel/task_work.c task_work_run() of 6.19.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from nodes.apei.source import ErrorSource
@@ -99,6 +99,7 @@ class LinuxKernel:
         "current",
         "guest",
         "ledger",
+        "level",
         "sigbus_pending",
         "stopped",
         "task_work",
@@ -109,6 +110,7 @@ class LinuxKernel:
         self.ledger = ledger
         self.config = config
         self.guest = guest
+        self.level = Level.HYPERVISOR if guest == NO_GUEST else Level.GUEST_KERNEL  # that its events name
         self.current: Task | None = None  # the task that an abort interrupted, while it is handled
         # What that task does before it goes on: addresses to fail, with the occurrences behind them; empty: only
         # memory_failure's queue; None: nothing.
@@ -122,11 +124,6 @@ class LinuxKernel:
     def behaviour(self) -> Behaviour:
         """What this version does."""
         return self.config.behaviour
-
-    @property
-    def level(self) -> Level:
-        """The level that its events name."""
-        return Level.HYPERVISOR if self.guest == NO_GUEST else Level.GUEST_KERNEL
 
     @property
     def reader(self) -> GhesReader:
@@ -152,7 +149,7 @@ class LinuxKernel:
             self._failure.mapped_anew(owner)
 
     def process_sections(
-        self, block: bytes, severity: int, entries: list[Entry], carried: int, *, synchronous: bool
+        self, block: bytes, severity: int, entries: Sequence[Entry], carried: int, *, synchronous: bool
     ) -> None:
         """ghes_do_proc(): act on each section; a synchronous record that asked for nothing kills its task."""
         queued = False

@@ -9,6 +9,8 @@ Sources: Linux drivers/acpi/apei/ghes.c (ghes_proc(), ghes_in_nmi_queue_one_entr
 ghes_do_proc(), ghes_print_estatus(), ghes_estatus_cached(), ghes_estatus_cache_add()) of 6.1.192 and 6.12.117.
 """
 
+from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -31,6 +33,7 @@ PRINT_BURST: Final = 2
 POOL_CACHE_BYTES: Final = 512 * 6  # GHES_ESTATUS_CACHE_AVG_SIZE * GHES_ESTATUS_CACHE_ALLOCED_MAX
 POOL_SOURCE_BYTES: Final = 65536  # GHES_ESOURCE_PREALLOC_MAX_SIZE
 NODE_HEAD: Final = 48  # bytes: struct ghes_estatus_node on arm64
+_HEADS_KEPT: Final = 1024  # kinds of heads whose check is remembered
 _U32: Final = 0xFFFF_FFFF
 _ENDLESS: Final = "endless"  # how walk() ends its word on a block from which Linux never comes back
 _FREE: Final = (b"", bytes(4))  # block status of a block that is not there: neither cleared nor acknowledged
@@ -69,7 +72,7 @@ class Copied(NamedTuple):
     block: bytes
     digest: bytes  # by which the cache remembers it
     severity: int
-    entries: list[Entry]
+    entries: Sequence[Entry]
     carried: int
 
 
@@ -248,13 +251,17 @@ class GhesReader:
 
 def _head(source: ErrorSource) -> Head | None:
     """__ghes_check_estatus(): None for a length below the head's or beyond the source's block, or a bad head."""
-    block = source.block
-    if len(block) < HEAD_SIZE:
+    return _checked(source.block[:HEAD_SIZE], source.kind.block_size)
+
+
+@lru_cache(_HEADS_KEPT)
+def _checked(stored: bytes, block_size: int) -> Head | None:
+    if len(stored) < HEAD_SIZE:
         return None
-    _, raw_offset, raw_length, data_length, severity = StatusBlockHead.codec.unpack_from(block)
+    _, raw_offset, raw_length, data_length, severity = StatusBlockHead.codec.unpack(stored)
     entries_end = HEAD_SIZE + data_length
     length = (raw_offset + raw_length if raw_length else entries_end) & _U32
-    if not HEAD_SIZE <= length <= source.kind.block_size:
+    if not HEAD_SIZE <= length <= block_size:
         return None  # "Truncated error status block!", "Invalid error status block length!"
     if 0 < data_length < ENTRY_SIZE_OLD or (raw_length and raw_offset < entries_end):
         return None  # "Invalid CPER header!"

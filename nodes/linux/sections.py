@@ -4,7 +4,7 @@ Sources: Linux drivers/acpi/apei/ghes.c ghes_do_proc(), ghes_handle_memory_failu
 ghes_handle_aer() of 6.1.192 and 6.12.117; drivers/acpi/apei/ghes.c of 6.19 for pfn_valid().
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -143,7 +143,7 @@ def _pcie(block: bytes, entry: Entry) -> Wanted:
 
 
 def wanted(
-    block: bytes, entries: list[Entry], block_severity: int, behaviour: Behaviour, *, synchronous: bool
+    block: bytes, entries: Sequence[Entry], block_severity: int, behaviour: Behaviour, *, synchronous: bool
 ) -> Iterator[Wanted]:
     """What the sections of a record ask for, in order."""
     severity = ghes_severity(block_severity)

@@ -1,10 +1,11 @@
 """``python -m tests.bench``: measures and prints a table; never fails, whatever the figures are."""
 
-from tests.bench import memory, plans, rates, resident, snapshots, workers
+from tests.bench import instructions, memory, plans, rates, resident, snapshots, workers
 
 
 def main():
     rates.show(rates.rows())
+    rates.show(instructions.rows())
     each = resident.measured()
     what = f"{resident.HOSTS:,} hosts with 4 guests, {resident.FAULTS} faults each; target 4,096"
     rates.show([rates.Row("resident memory of a host of the storm", f"{each:,.0f} bytes", what)])

@@ -61,15 +61,15 @@ class Drop:
         pass
 
 
-def best(work, turns=TURNS):
+def best(work, turns=TURNS, clock=time.perf_counter):
     """The shortest time that a piece of work took, in seconds."""
     times = []
     for _ in range(turns):
         gc.collect()
         gc.disable()
-        began = time.perf_counter()
+        began = clock()
         work()
-        times.append(time.perf_counter() - began)
+        times.append(clock() - began)
         gc.enable()
     return min(times)
 

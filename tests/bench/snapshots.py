@@ -3,13 +3,12 @@
 CPU time of this process, the best of some turns; sizes of the snapshots of every host at the storm's end.
 """
 
-import gc
 import time
 
 from nodes.actor import Hosts
 from nodes.stack.machine import Machine
 from nodes.stack.snapshot import dismantle, restore, snapshot
-from tests.bench.rates import Drop, Planned, Row, show
+from tests.bench.rates import Drop, Planned, Row, best, show
 from tests.runs import STORM, plan_of
 
 HOSTS, FAULTS, TURNS = 400, 20, 5  # faults for each host
@@ -18,15 +17,7 @@ ACTIVE = HOSTS // 8  # hosts in memory of a run that puts others away
 
 def best_us(work):
     """The least CPU time of a piece of work that is done for every host, in microseconds a host."""
-    times = []
-    for _ in range(TURNS):
-        gc.collect()
-        gc.disable()
-        began = time.process_time()
-        work()
-        times.append(time.process_time() - began)
-        gc.enable()
-    return min(times) / HOSTS * 1e6
+    return best(work, TURNS, time.process_time) / HOSTS * 1e6
 
 
 def stormed(planned, active_max=HOSTS):

@@ -30,6 +30,8 @@ MIX = HOSTS + "[[faults]]\nname = 'a'\nmix = "
 AT = HOSTS + "[[script]]\nat_s = 1.0\ndo = "
 OVERRIDE = HOSTS + "[[overrides]]\nhosts = '*'\nswitches = "
 RACK = HOSTS + "racks = 2\ncount = 3\n"
+RACKS = HOSTS + "regions = 3\nracks = 2\ncount = 3\nname = 'g{region}-r{rack}-{host}'\n"
+THERE = FAULTS[len(HOSTS) :]
 LABEL = "[[firmware]]\nname = 'a'\n"
 BATCH = "dimm_batch = 'x'\n"
 BATCHES = "\n[[dimm_batches]]\nname = 'x'\n"
@@ -132,7 +134,26 @@ WRONG = {  # what stands behind name = "x" -> what is said of it
     RACK + "regions = 5000": "hosts[0].regions = 5000: expected an integer <= 4096",
     RACK + "name = 'r{rack}-{host}'\nrows = 2": "expected a place for the row, such as {row}",
     HOSTS + "name = 'w{row}-r{rack}-{host}'\nrows = 4096\nracks = 1000": "more than 1000000 hosts in all",
-    FAULTS + "rack = 40": "faults[0]: rack = 40: expected a selection that is not empty",
+    FAULTS + "rack = 40": "faults[0].rack = 40: expected 0, the only rack",
+    RACKS + THERE + "rack = [1, 2]": "faults[0].rack[1] = 2: expected a rack from 0 to 1",
+    RACKS + THERE + "region = [0, 3, 9]": "faults[0].region[1] = 3: expected a region from 0 to 2",
+    RACKS + THERE + "rack_row = [0, 1]": "faults[0].rack_row[1] = 1: expected 0, the only row of racks",
+    RACKS + THERE + "hosts = 'g0-*'\nregion = [0, 1]": "faults[0].region[1] = 1: expected 0, the only region",
+    RACKS + THERE + "hosts = 'g[0]-*0'\nrack = 1\nregion = [0, 0]\n[[overrides]]\nrack = [0, 7]\nswitches = {}": (
+        "overrides[0].rack[1] = 7: expected a rack from 0 to 1"
+    ),
+    RACKS + LABEL + "rack = [0, 7]": "firmware[0].rack[1] = 7: expected a rack from 0 to 1",
+    RACKS + "[[dimm_batches]]\nname = 'x'\nrack = 7": "dimm_batches[0].rack = 7: expected a rack from 0 to 1",
+    RACKS
+    + LABEL
+    + "hosts = 'rack-*'": 'firmware[0].hosts = "rack-*": expected a pattern that a host matches; the hosts',
+    RACKS + STEP[len(HOSTS) :] + "rack = [0, 1, 2]": "script[0].rack[2] = 2: expected a rack from 0 to 1",
+    HOSTS
+    + "racks = 3\nname = 'a{rack}-{host}'\n"
+    + HOSTS
+    + "regions = 2\nname = 'b{region}-{host}'\n"
+    + THERE
+    + "region = 1\nrack = [0, 2]": "rack[1] = 2: expected a rack from 0 to 2, in which the other keys hold",
     FAULTS + "rack = 'a'": 'faults[0].rack = "a": expected an integer or an array, got a string',
     FAULTS + "rack = -1": "faults[0].rack = -1: expected an integer >= 0",
     FAULTS + "rack = []": "faults[0].rack: expected an array of length >= 1",
@@ -170,17 +191,35 @@ WRONG = {  # what stands behind name = "x" -> what is said of it
     + LABEL: 'overrides[0].firmware = "b": expected one of a',
     STEP + "hosts = 'rack-*'": 'script[0].hosts = "rack-*": expected a pattern that a host matches',
     STEP + "rack = 0\nhost = 1": "script[0].rack: expected only one of rack and host",
-    STEP + "rack = 3\nregion = 0": "script[0]: region = 0, rack = 3: expected a selection that is not empty",
+    STEP + "rack = 3\nregion = 0": "script[0].rack = 3: expected 0, the only rack",
     STEP + "firmware = 'b'": 'script[0].firmware = "b": expected a name of [[firmware]], and there is none',
     "faults_total = 5\n" + HOSTS: "5 faults in all, but there is no [[faults]] table to draw them from",
     "faults_total = 0\n" + STEP: "faults_total = 0: expected at least 1, which the script alone injects",
 }
 
 
+RIGHT = [
+    RACKS + THERE + "region = 1\nrack = [1, 0]",
+    RACKS + THERE + "rack = [0, 1]\nregion = [2, 0, 1]\nrack_row = [0]",
+    RACKS + LABEL + "rack = [0, 1]\nfraction = 1e-9\n" + THERE,  # by chance nobody bears it
+]
+
+
 def refused(text):
     with pytest.raises(ScenarioError) as fault:
         Plan(parse(text, "file.toml"), Options())
     return str(fault.value)
+
+
+@pytest.mark.parametrize("text", RIGHT)
+def test_a_selection_that_is_for_some_host_in_each_of_its_places_is_taken(text):
+    assert Plan(parse('name = "x"\n' + text, "file.toml"), Options()).roster.count == 18
+
+
+def test_of_another_size_a_scenario_may_name_racks_that_are_not_there():
+    text = 'name = "x"\n' + RACKS + THERE + "rack = [0, 1]"
+
+    assert Plan(parse(text, "file.toml"), Options(hosts=3)).roster.count == 3
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG.items(), ids=WRONG.values())

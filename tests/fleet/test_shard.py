@@ -9,6 +9,7 @@ from fleet.log.files import FileLog
 from fleet.log.protocol import LogError, Standing, Written
 from fleet.outlet import ShardOutlet
 from fleet.run import Run
+from fleet.shard import first_of
 from nodes.events import (
     CPER,
     HOST_TOPICS,
@@ -185,3 +186,12 @@ def test_a_storm_comes_to_the_same_whatever_is_put_away(tmp_path, active_max):
 
     assert bound.summary() == free.summary()
     assert sum(len(shard.hosts._away) for shard in bound.shards.values()) >= 30
+
+
+def test_of_several_errors_of_a_log_the_first_one_is_said_and_of_a_defect_all():
+    first, defect = LogError("first"), AssertionError("ours")
+    errors = ExceptionGroup("of tasks", [ExceptionGroup("of others", [first]), LogError("second")])
+    mixed = ExceptionGroup("of tasks", [first, defect])
+
+    assert first_of(errors) is first
+    assert first_of(mixed) is mixed

@@ -150,7 +150,12 @@ def test_only_one_program_carries_a_run_out(tmp_path):
 
 @pytest.mark.parametrize(
     "fault",
-    [CorruptLog("file", 7, "reason"), Contradiction("place"), LogError("full")],
+    [
+        CorruptLog("file", 7, "reason"),
+        CorruptLog("topic", 7, "reason", unit="offset"),
+        Contradiction("place"),
+        LogError("full"),
+    ],
     ids=lambda f: type(f).__name__,
 )
 def test_what_ends_a_worker_ends_the_run_with_the_same_words(fault):

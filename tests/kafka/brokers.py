@@ -4,8 +4,11 @@
 be a skip. A broker of ours is killed by its keeper once the test session's process has ended, however it ended.
 """
 
+import argparse
 import asyncio
 import os
+import re
+import shlex
 import ssl
 import time
 from dataclasses import dataclass
@@ -96,6 +99,27 @@ class Token(AbstractTokenProvider):
         return token(self.user, now_s=int(time.time()))
 
 
+def parsed(line):
+    """The ACLs of a line for kafka-acls: kind, name, pattern, principal, operation."""
+    program, given, *words = shlex.split(line)
+    assert (program, given) == ("kafka-acls.sh", "$@"), line
+    parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--add", action="store_true", required=True)
+    parser.add_argument("--allow-principal", required=True)
+    parser.add_argument("--resource-pattern-type", choices=["literal", "prefixed"], default="literal")
+    for name in ("operation", "topic", "group"):
+        parser.add_argument(f"--{name}", action="append", default=[])
+    of = parser.parse_args(words)
+    pattern = _PREFIXED if of.resource_pattern_type == "prefixed" else _LITERAL
+    operations = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower() for name in of.operation]
+    return [
+        (RESOURCES[kind], name, pattern, of.allow_principal, OPERATIONS[operation])
+        for kind in ("topic", "group")
+        for name in getattr(of, kind)
+        for operation in operations
+    ]
+
+
 @dataclass(frozen=True)
 class Secured:
     """A cluster that is reached by SASL_SSL, and its users."""
@@ -122,14 +146,28 @@ class Secured:
             "ssl_context": ssl.create_default_context(cafile=self.trusted),
         } | login | other  # fmt: skip
 
+    def environment(self, login, mechanism="SCRAM-SHA-512", /, **fields):
+        """For a program that logs in as a user. ``fields``: of the settings, in place of the right ones."""
+        right = {"ca": self.trusted, "mechanism": mechanism, "user": login, "password": self.password(login)}
+        named = {f"RASFLEET_KAFKA_{name.upper()}": str(value) for name, value in (right | fields).items()}
+        return {"RASFLEET_KAFKA": self.cluster.bootstrap} | named
+
     async def allow(self, user, operations, resource, name, *, prefixed=False):
         """Give a user these operations, in words, on a resource. It is in force when this returns."""
-        admin = AIOKafkaAdminClient(**self.login(ADMIN))
         pattern = _PREFIXED if prefixed else _LITERAL
+        kind, of_user = RESOURCES[resource], f"User:{user}"
+        await self._create([(kind, name, pattern, of_user, OPERATIONS[of]) for of in operations.split()])
+
+    async def grant(self, lines):
+        """Do what lines for kafka-acls say."""
+        await self._create([acl for line in lines for acl in parsed(line)])
+
+    async def _create(self, acls):
+        admin = AIOKafkaAdminClient(**self.login(ADMIN))
         try:
             await admin.start()
-            for operation in operations.split():
-                wanted = RESOURCES[resource], name, pattern, f"User:{user}", "*", OPERATIONS[operation], _ALLOW
+            for kind, name, pattern, user, operation in acls:
+                wanted = kind, name, pattern, user, "*", operation, _ALLOW
                 answer = await admin._send_to_controller(CreateAclsRequest(*wanted))
                 assert [code for code, _ in answer.creation_responses] == [0], answer
                 while not (await admin._send_to_controller(DescribeAclsRequest(*wanted))).resources:  # noqa: ASYNC110 (the broker tells nobody)

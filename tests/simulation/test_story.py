@@ -1,10 +1,6 @@
 """Random stories of a host: every promise holds in every one of them, and a seed tells one story."""
 
 import hashlib
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,11 +10,11 @@ from nodes.actor import Home, Hosts
 from nodes.events import HOST_EVENTS, ClockAdvanced
 from nodes.events import commands as c
 from nodes.host import Host
+from tests.runs import printed_under_hash_seeds
 from tests.simulation.checkers import broken
 from tests.simulation.story import COMMANDS, Story, play
 
 SEEDS = range(240)
-ROOT = Path(__file__).parents[2]
 PROGRAM = "from tests.simulation.test_story import digest; print(digest(range(12)))"
 
 
@@ -64,19 +60,7 @@ def test_a_shorter_story_is_the_beginning_of_a_longer_one():
 
 
 def test_a_seed_tells_the_same_story_whatever_the_hash_seed():
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", PROGRAM],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ("0", "1")
-    ]
-
-    assert runs == [digest(range(12)) + "\n"] * 2
+    assert printed_under_hash_seeds(PROGRAM) == [digest(range(12)) + "\n"] * 2
 
 
 def test_another_seed_tells_another_story():

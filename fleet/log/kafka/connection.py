@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, UnknownError, kafka_errors
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownError, kafka_errors
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 
+from fleet.log.kafka.refused import reason
+from fleet.log.kafka.security import check_loopback
 from fleet.log.protocol import LogError, Unreachable
 
 CONNECT_S: Final = 8.0  # until brokers that do not answer are called unreachable
@@ -26,6 +28,7 @@ TROUBLE: Final = (KafkaError, OSError, TimeoutError)  # what brokers and the way
 for _code in range(73, 150):  # that aiokafka has no names for: a number says more than "unknown"
     kafka_errors.setdefault(_code, type("UnknownError", (UnknownError,), {"errno": _code}))
 logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # what people are to know is said by us
+logging.getLogger("aiokafka.conn").setLevel(logging.INFO)  # below it stands what is sent, PLAIN's password, too
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Brokers:
     servers: str  # host:port, separated by commas
     compression: str = "none"  # of record batches
     security: Mapping[str, object] = field(default_factory=dict, repr=False)  # what every client is given besides
+    loopback_only: bool = False  # it is plain text, and nobody asked for it elsewhere
 
     def __post_init__(self) -> None:
         module = COMPRESSIONS.get(self.compression)
@@ -81,15 +85,28 @@ def is_slow() -> bool:
 
 
 async def reached(brokers: Brokers) -> AIOKafkaAdminClient:
-    """A connection for looking after topics. Raises Unreachable."""
+    """A connection for looking after topics. Raises Unreachable, and says why nobody is let in."""
     admin = AIOKafkaAdminClient(**brokers.client())
     try:
         async with asyncio.timeout(CONNECT_S):
             await admin.start()
     except TROUBLE as fault:
         await parted(admin.close())
-        raise Unreachable(f"{brokers.servers}: no broker answers ({said(fault)})") from None
+        raise Unreachable(
+            f"{brokers.servers}: {await why(brokers, fault) or f'no broker answers ({said(fault)})'}"
+        ) from None
+    if brokers.loopback_only:
+        try:
+            check_loopback(broker.host for broker in admin._client.cluster.brokers())  # noqa: SLF001
+        except LogError:
+            await parted(admin.close())
+            raise
     return admin
+
+
+async def why(brokers: Brokers, fault: Exception) -> str:
+    """What keeps a client from beginning, if a broker says it: the client itself only says that it did not."""
+    return await reason(brokers.client()) if isinstance(fault, KafkaConnectionError) else ""
 
 
 def said(fault: BaseException) -> str:

@@ -18,10 +18,13 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, GroupAuthorizationFailedError
 
+from fleet.log.kafka.acls import GROUP, TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, Brokers, let_go
-from fleet.log.kafka.topics import topic_of
+from fleet.log.kafka.names import group_of, topic_of
+from fleet.log.kafka.refused import FORBIDDEN
+from fleet.log.protocol import LogError
 from nodes.events import COMMAND
 
 SESSION_MS: Final = 10_000  # without a heartbeat, until the others get a worker's partitions
@@ -37,11 +40,6 @@ Assigned = Callable[[frozenset[int]], None]  # partitions; called in the loop of
 Revoked = Callable[[], Awaitable[None]]  # all of them; they are gone when it returns
 
 
-def group_of(run: str) -> str:
-    """The name of the group of a run's workers."""
-    return f"rasfleet-{run}"
-
-
 class Group:
     """One worker's membership, in one loop. ``instance``: of a worker that is started again under this name."""
 
@@ -49,6 +47,7 @@ class Group:
         self, brokers: Brokers, run: str, assigned: Assigned, revoked: Revoked, *, instance: str | None = None
     ) -> None:
         self._brokers = brokers
+        self._run = run
         self._group = group_of(run)
         self._topic = topic_of(run, COMMAND)
         self._instance = instance
@@ -58,7 +57,10 @@ class Group:
         self.made = 0  # consumers
 
     async def live(self) -> None:
-        """Be a member until it is closed. What breaks on the way is made anew. Raises what its keeper raised."""
+        """Be a member until it is closed. What breaks on the way is made anew.
+
+        Raises what its keeper raised, and LogError where the user may not.
+        """
         while not self._closed:
             await self._look()
             self._listener.check()
@@ -68,6 +70,10 @@ class Group:
             consumer = await self._ready()
             async with asyncio.timeout((LOOK_MS + REBALANCE_MS) / 1000):
                 await consumer.getmany(timeout_ms=LOOK_MS, max_records=1)
+        except FORBIDDEN as fault:
+            of_group = isinstance(fault, GroupAuthorizationFailedError)
+            kind, name = (GROUP, self._group) if of_group else (TOPIC, self._topic)
+            raise LogError(forbidden(self._run, "Read", kind, name)) from None
         except (*TROUBLE, ConsumerStoppedError):
             if not self._closed:
                 await self._leave()

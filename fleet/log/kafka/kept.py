@@ -10,11 +10,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
+from fleet.log.kafka.acls import TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, Brokers, parted, reached, said
 from fleet.log.kafka.log import OF_A_RUN, asked
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.manifests import decoded
-from fleet.log.kafka.topics import RUNS, SETTINGS, Topics, checked_name, topic_of
+from fleet.log.kafka.names import RUNS, checked_name, topic_of
+from fleet.log.kafka.refused import FORBIDDEN_CODES
+from fleet.log.kafka.topics import SETTINGS, Topics
 from fleet.log.protocol import LogError
 from fleet.manifest import Manifest, Summary
 
@@ -44,12 +47,20 @@ def runs(brokers: Brokers) -> list[Kept]:
     """The runs that there are, by name. Raises LogError, Unreachable within 10 s."""
 
     async def found(admin: AIOKafkaAdminClient) -> list[Kept]:
-        if RUNS not in await admin.list_topics():
+        if not await _has_runs(admin):
             return []
         values = await asked(brokers, lambda _: None, lambda told: told.all())
         return [_kept(run, values) for run, value in sorted(values.items()) if "/" not in run and value]
 
     return _with_admin(brokers, found)
+
+
+async def _has_runs(admin: AIOKafkaAdminClient) -> bool:
+    """Whether the topic of all runs is there. Raises LogError where this user may not see it."""
+    if RUNS in await admin.list_topics():
+        return True
+    await Topics(admin).check_shown("", [RUNS])
+    return False
 
 
 def _kept(run: str, values: dict[str, bytes]) -> Kept:
@@ -71,7 +82,7 @@ def topics(brokers: Brokers, run: str) -> list[Topic]:
             raise LogError(f"run {run}: no topic has its name")
         described = await admin.describe_topics(names)
         answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
-        settings = {part[3]: _settings(part) for answer in answers for part in answer.resources}
+        settings = {part[3]: _settings(run, part) for answer in answers for part in answer.resources}
         return sorted(
             Topic(of["topic"], len(of["partitions"]), len(of["partitions"][0]["replicas"]), settings[of["topic"]])
             for of in described
@@ -80,7 +91,9 @@ def topics(brokers: Brokers, run: str) -> list[Topic]:
     return _with_admin(brokers, found)
 
 
-def _settings(described: tuple[Any, ...]) -> dict[str, str]:
+def _settings(run: str, described: tuple[Any, ...]) -> dict[str, str]:
+    if described[0] in FORBIDDEN_CODES:
+        raise LogError(forbidden(run, "DescribeConfigs", TOPIC, described[3]))
     wanted = {name for settings in SETTINGS.values() for name in settings} | {"min.insync.replicas"}
     return {name: value for name, value, *_ in sorted(described[4]) if name in wanted}
 
@@ -94,6 +107,8 @@ def create(brokers: Brokers, run: str) -> None:
     """Make the topics of a run that are missing. Raises LogError, Unreachable within 10 s."""
 
     async def made(admin: AIOKafkaAdminClient) -> None:
+        if not await _has_runs(admin):
+            raise LogError(f"run {run}: there is none of this name")
         manifest = await asked(brokers, lambda _: None, lambda told: told.manifest(run))
         await Topics(admin).ensure(run, OF_A_RUN, manifest.partitions)
 
@@ -104,9 +119,13 @@ def delete(brokers: Brokers, run: str) -> int:
     """Remove a run: its topics, then all that is said about it. How many topics. Raises LogError."""
 
     async def removed(admin: AIOKafkaAdminClient) -> int:
+        if not await _has_runs(admin):
+            raise LogError(f"run {run}: there is none of this name")
         names = await _of_run(admin, run)
         answer = await admin.delete_topics(names) if names else None
         for name, code, *_ in answer.topic_error_codes if answer is not None else ():
+            if code in FORBIDDEN_CODES:
+                raise LogError(forbidden(run, "Delete", TOPIC, name))
             if code not in (0, _GONE):
                 raise LogError(f"topic {name}: cannot be removed ({for_code(code).__name__} {code})")
         values = await asked(brokers, lambda _: None, lambda told: told.all())

@@ -18,11 +18,12 @@ from fleet.log.kafka.feed import KafkaFeed, KafkaFollowing
 from fleet.log.kafka.group import Assigned, Group, Revoked
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.manifests import Runs
+from fleet.log.kafka.names import CHECKPOINT, RUNS, checked_name
 from fleet.log.kafka.positions import Sieve
 from fleet.log.kafka.producer import HeadersOf, Producer
 from fleet.log.kafka.reader import PATIENCE_S, Reader
 from fleet.log.kafka.stream import Stream, by_bytes
-from fleet.log.kafka.topics import CHECKPOINT, RUNS, Place, Topics, checked_name
+from fleet.log.kafka.topics import Place, Topics
 from fleet.log.kafka.writer import KafkaWriter, own_headers
 from fleet.log.protocol import Entry, Record
 from fleet.manifest import Manifest, Summary

@@ -15,9 +15,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from fleet.log.kafka.names import RUNS
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.stream import Stream
-from fleet.log.kafka.topics import RUNS
 from fleet.log.protocol import CorruptLog, Entry, LogError
 from fleet.manifest import FORMAT, Form, Manifest
 

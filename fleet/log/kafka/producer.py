@@ -17,7 +17,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import BrokerResponseError, KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from fleet.log.kafka.connection import TROUBLE, Brokers, Outage, discard, said
+from fleet.log.kafka.acls import TOPIC, forbidden
+from fleet.log.kafka.connection import TROUBLE, Brokers, Outage, discard, said, why
+from fleet.log.kafka.refused import FORBIDDEN
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LogError, Record
 
@@ -39,11 +41,15 @@ def without(_: Record) -> Headers:
 
 
 class Unknown(Exception):
-    """Nobody knows whether a batch was written. ``refused``: a broker said that it would not have it."""
+    """Nobody knows whether a batch was written.
+
+    ``refused``: a broker said that it would not have it; ``forbidden``: from this user.
+    """
 
     def __init__(self, fault: BaseException) -> None:
         super().__init__(said(fault))
         self.refused = isinstance(fault, BrokerResponseError) and not fault.retriable
+        self.forbidden = isinstance(fault, FORBIDDEN)
 
 
 class Producer:
@@ -74,10 +80,10 @@ class Producer:
 
         An offset below 0: they are stored, nobody knows where.
         """
-        producer = await self._ready()
+        producer = await self._ready(place)
         if self._sent[place] > self._records_max:
             await self._throw_away(producer)
-            producer = await self._ready()
+            producer = await self._ready(place)
         batch, count = filled(producer, records, headers_of)
         self._sent[place] += count
         return count, await self._delivered(producer, batch, place)
@@ -112,15 +118,17 @@ class Producer:
         done, _ = await asyncio.wait(waited_for, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         return bool(done)
 
-    async def _ready(self) -> AIOKafkaProducer:
+    async def _ready(self, place: Place) -> AIOKafkaProducer:
         """The present producer, or a new one as soon as a broker answers. Raises LogError."""
         async with self._beginning:
             pause_s = PAUSE_S
             while (fault := await self._begin()) is not None:
+                if isinstance(fault, FORBIDDEN):
+                    raise LogError(forbidden(place.run, "Write", TOPIC, place.name))
                 if isinstance(fault, BrokerResponseError) and not fault.retriable:
                     raise LogError(f"{self._brokers.servers}: no producer is let in ({said(fault)})")
                 if pause_s == PAUSE_MAX_S:
-                    self._outage.lasts(said(fault))
+                    self._outage.lasts(await why(self._brokers, fault) or said(fault))
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
             self._outage.is_over()

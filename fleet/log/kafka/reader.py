@@ -22,7 +22,9 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
+from fleet.log.kafka.acls import TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, Brokers, let_go, said
+from fleet.log.kafka.refused import FORBIDDEN
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LOST, CorruptLog, Entry, LogError, Unreachable
 
@@ -55,6 +57,7 @@ class Reader:
     ) -> None:
         self._brokers = brokers
         self._said = str(place)
+        self._run = place.run
         self._topic = place.topic
         self._place = TopicPartition(place.name, place.partition)
         self._patience_s = patience_s
@@ -214,11 +217,14 @@ class Reader:
             await let_go(consumer)
 
     async def _trouble(self, fault: Exception) -> None:
+        hidden = self._consumer is not None and _is_hidden(self._consumer, self._place.topic)
         await self._let_go()
         if isinstance(fault, OffsetOutOfRangeError | NoOffsetForPartitionError):
             raise CorruptLog(
                 self._said, self.position, "not there, the broker lost or removed records", unit="offset"
             )
+        if isinstance(fault, FORBIDDEN) or hidden:
+            raise LogError(forbidden(self._run, "Read", TOPIC, self._place.topic))
         if isinstance(fault, BrokerResponseError) and not fault.retriable:
             raise LogError(f"{self._said}: cannot be read ({said(fault)})")
         self._heard_s = self._heard_s or _now()
@@ -229,6 +235,11 @@ class Reader:
     async def close(self) -> None:
         """Be done with it."""
         await self._let_go()
+
+
+def _is_hidden(consumer: AIOKafkaConsumer, topic: str) -> bool:
+    """Whether brokers do not show a topic to this user: the client then waits for it in vain."""
+    return topic in consumer._client.cluster.unauthorized_topics  # noqa: SLF001 (it tells nobody)
 
 
 def _now() -> float:

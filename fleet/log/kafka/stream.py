@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from fleet.log.kafka.acls import TOPIC, forbidden
 from fleet.log.kafka.producer import HeadersOf, Producer, Unknown, without
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.topics import Place
@@ -66,6 +67,8 @@ class Stream:
                         self._place, records[at:] if at else records, self._headers_of
                     )
                 except Unknown as unknown:
+                    if unknown.forbidden:
+                        raise LogError(forbidden(self._place.run, "Write", TOPIC, self._place.name)) from None
                     refusals = refusals + 1 if unknown.refused else 0
                     if refusals >= REFUSALS_MAX:
                         raise LogError(f"{self._place}: refused ({unknown})") from None

@@ -7,7 +7,6 @@ Sources: the design's section 4 (topics, retention); Apache Kafka 4.1, topic con
 """
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -15,13 +14,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 
 from fleet.codec import TOPICS
+from fleet.log.kafka.acls import TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, said
+from fleet.log.kafka.names import CHECKPOINT, RUNS, topic_of
+from fleet.log.kafka.refused import FORBIDDEN_CODES
 from fleet.log.protocol import LogError
 from nodes.events import COMMAND
 
-RUNS: Final = "ras.runs"  # the one topic that all runs share
-CHECKPOINT: Final = "ras.checkpoint.v1"
-RUN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 REPLICAS_MAX: Final = 3
 APPEAR_S: Final = 10.0  # until every broker knows of a topic that was made
 _EXISTS: Final = 36  # org.apache.kafka.common.protocol.Errors
@@ -44,18 +43,6 @@ SETTINGS: Final = (
     | dict.fromkeys((CHECKPOINT, RUNS), _EVERY | _COMPACTED)
     | {COMMAND: _EVERY | _KEPT | _FROM_ANYONE}
 )
-
-
-def checked_name(run: str) -> str:
-    """A run's name; dots are for topics. Raises LogError."""
-    if not RUN_NAME.fullmatch(run):
-        raise LogError(f"run name {run!r}: small letters, digits and '-', at most 100, no '-' at its beginning")
-    return run
-
-
-def topic_of(run: str, topic: str) -> str:
-    """The name of a run's topic on the broker."""
-    return topic if topic == RUNS else f"{run}.{topic}"
 
 
 def partitions_of(topic: str, partitions: int) -> int:
@@ -98,6 +85,7 @@ class Topics:
             there = set(await self._admin.list_topics())
             missing = [topic for topic in topics if topic_of(run, topic) not in there]
             if missing:
+                await self.check_shown(run, [topic_of(run, topic) for topic in missing])
                 await self._create(run, missing, partitions)
             found = await self._appeared(expected)
         except TROUBLE as fault:
@@ -105,6 +93,12 @@ class Topics:
         for name, count in expected.items():
             if found[name] != count:
                 raise LogError(f"topic {name}: {found[name]} partitions, the run's manifest says {count}")
+
+    async def check_shown(self, run: str, names: Sequence[str]) -> None:
+        """Brokers list no topic that a user may not see. Raises LogError where one of these is such a one."""
+        for topic in await self._admin.describe_topics(list(names)):
+            if topic["error_code"] in FORBIDDEN_CODES:
+                raise LogError(forbidden(run, "Describe", TOPIC, topic["topic"]))
 
     async def refuse(self, run: str) -> None:
         """A run never shares topics with another. Raises LogError where some have its name."""
@@ -125,6 +119,8 @@ class Topics:
         ]
         answer = await self._admin.create_topics(wanted)
         for name, code, *_ in answer.topic_errors:
+            if code in FORBIDDEN_CODES:
+                raise LogError(f"topic {name} is not there yet; {forbidden(run, 'Create', TOPIC, name)}")
             if code not in (0, _EXISTS):
                 raise LogError(f"topic {name}: cannot be made ({for_code(code).__name__} {code})")
 

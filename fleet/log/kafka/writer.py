@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from fleet.codec import decode_event
 from fleet.log.kafka.checkpoints import Checkpoints
+from fleet.log.kafka.names import CHECKPOINT
 from fleet.log.kafka.positions import Sieve, by_position, position_of
 from fleet.log.kafka.producer import Headers, HeadersOf, Producer, without
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.stream import Same, Stream, by_bytes
-from fleet.log.kafka.topics import CHECKPOINT, Place
+from fleet.log.kafka.topics import Place
 from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Record, Standing
 from nodes.events import DEAD_LETTER, SHARD_TOPICS, CommandRefused, Why
 

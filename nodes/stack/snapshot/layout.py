@@ -254,7 +254,9 @@ SLOTS: Final = {
     Sources: Slots("made", "kinds"),
     ErrorSource: Slots("block carried read_ack", "kind"),
     HostKernel: Slots("down linux", "aest ask board sources"),
-    LinuxKernel: Slots("_failure _reader sigbus_pending stopped task_work", "ask config current guest ledger"),
+    LinuxKernel: Slots(
+        "_failure _reader sigbus_pending stopped task_work", "ask config current guest ledger level"
+    ),
     GhesReader: Slots("cache limits pool_used queue", "kernel"),
     MemoryFailure: Slots("dissolved fifo poisoned", "kernel"),
 }

@@ -214,6 +214,43 @@ def test_a_truncated_file_is_told_with_its_place(run, tmp_path):
     assert (problem["place"], problem["torn"]) == (str(path), False), "the run had ended"
 
 
+def test_a_finished_run_without_one_of_its_files_is_not_resumed_until_its_events_may_be_made_again(run, tmp_path):
+    copy, path = damaged(run[0], tmp_path, "events", lambda c: c)
+    path.unlink()
+    refused = rasfleet("resume", copy)
+    (copy / "summary.json").unlink()
+    resumed = rasfleet("resume", copy)
+
+    assert (refused.code, refused.out) == (4, "")
+    assert f"{path}: at byte 0: the file is missing; rasfleet log verify {copy} tells all; remove" in refused.err
+    assert resumed.code == 0
+    assert f"{path}: the file is missing; its events are made again" in resumed.err
+    assert run[1]["digest"] in resumed.out
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_run_without_some_of_its_commands_is_not_resumed(run, tmp_path, ended):
+    copy, path = damaged(run[0], tmp_path, "commands", lambda c: c)
+    path.unlink()
+    if not ended:
+        (copy / "summary.json").unlink()
+    refused = rasfleet("resume", copy)
+
+    assert (refused.code, refused.out) == (4, "")
+    assert f"{path}: at byte 0: the file is missing, and a run cannot go on without its commands" in refused.err
+    assert ("run it again: rasfleet run storm" in refused.err) is ended
+
+
+def test_a_run_with_another_manifest_is_not_resumed(run, tmp_path):
+    copy, _ = damaged(run[0], tmp_path, "events", lambda c: c)
+    path = copy / "manifest.json"
+    path.write_text(path.read_text().replace('"seed": 7', '"seed": 8'))
+    refused = rasfleet("resume", copy)
+
+    assert (refused.code, refused.out) == (4, "")
+    assert f"{path}: at byte 0: not the manifest that the run's files were written under" in refused.err
+
+
 def test_a_run_that_was_cut_off_is_whole_as_far_as_it_goes(run, tmp_path):
     copy, _ = damaged(run[0], tmp_path, "events", lambda c: c[:-7])
     (copy / "summary.json").unlink()
@@ -230,7 +267,9 @@ def test_a_log_of_another_behaviour_is_not_run_again(run, tmp_path):
     (copy / "manifest.json").write_text(json.dumps(manifest | {"behaviour": 0}))
     done = rasfleet("verify", copy)
     assert done.code == 2
-    assert "made with behaviour 0" in done.err
+    assert "made with behaviour 0 (rasfleet 0.1.0), and this program has behaviour 1 (rasfleet 0.1.0)" in done.err
+    assert "--version says behaviour 0" in done.err
+    assert rasfleet("--version").out == "rasfleet, version 0.1.0, behaviour 1\n"
 
 
 @pytest.mark.parametrize("words", [("tail",), ("info",), ("verify",), ("log", "verify"), ("state", "--host", "a")])

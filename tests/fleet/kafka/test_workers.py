@@ -51,47 +51,45 @@ async def _run(supervisor, log):
         await log.close()
 
 
-def test_a_worker_that_joins_and_one_that_leaves_change_nothing(there, fresh, middle):
+@pytest.fixture
+def at_work(there, fresh):
+    """A worker that works on a run."""
     plan, log = there.begun(fresh, **MIDDLE)
     only_command(log, plan)
-    first = there.worker(fresh)
+    worker = there.worker(fresh)
     there.wait_for_events(fresh)  # from here on it knows what a signal means
-    second = there.worker(fresh)
-    first.send_signal(signal.SIGTERM)
-    said = [worker.communicate(timeout=60)[1] for worker in (first, second)]
+    return worker
 
-    assert [first.returncode, second.returncode] == [0, 0], said
+
+def test_a_worker_that_joins_and_one_that_leaves_change_nothing(there, fresh, at_work, middle):
+    second = there.worker(fresh)
+    at_work.send_signal(signal.SIGTERM)
+    said = [worker.communicate(timeout=60)[1] for worker in (at_work, second)]
+
+    assert [at_work.returncode, second.returncode] == [0, 0], said
     assert there.held(fresh) == middle
 
 
-def test_a_worker_that_is_told_to_end_leaves_what_another_one_goes_on_from(there, fresh, middle):
-    plan, log = there.begun(fresh, **MIDDLE)
-    only_command(log, plan)
-    first = there.worker(fresh)
-    there.wait_for_events(fresh)
-    first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=10)
+def test_a_worker_that_is_told_to_end_leaves_what_another_one_goes_on_from(there, fresh, at_work, middle):
+    at_work.send_signal(signal.SIGTERM)
+    at_work.communicate(timeout=10)
     cut_off = there.held(fresh)
     second = there.worker(fresh)
     second.communicate(timeout=60)
 
-    assert [first.returncode, second.returncode] == [0, 0]
+    assert [at_work.returncode, second.returncode] == [0, 0]
     assert cut_off[0] is None
     assert there.held(fresh) == middle
 
 
-def test_a_worker_that_was_taken_for_dead_changes_nothing(there, fresh, middle):
-    plan, log = there.begun(fresh, **MIDDLE)
-    only_command(log, plan)
-    zombie = there.worker(fresh)
-    there.wait_for_events(fresh)
-    zombie.send_signal(signal.SIGSTOP)
+def test_a_worker_that_was_taken_for_dead_changes_nothing(there, fresh, at_work, middle):
+    at_work.send_signal(signal.SIGSTOP)
     heir = there.worker(fresh)
     heir.communicate(timeout=60)
-    zombie.send_signal(signal.SIGCONT)
-    zombie.communicate(timeout=60)
+    at_work.send_signal(signal.SIGCONT)
+    at_work.communicate(timeout=60)
 
-    assert [heir.returncode, zombie.returncode] == [0, 0]
+    assert [heir.returncode, at_work.returncode] == [0, 0]
     assert there.held(fresh) == middle
 
 

@@ -142,7 +142,7 @@ class Story:
         parts = [(topic, n, [one.value for one in records]) for topic, records in batches.items()]
         for part in parts:
             self.record.say(Tried(*part))
-        kept = Checkpoint(b"state %d" % n, {HOST: bytes(64)}) if checkpoint else None
+        kept = Checkpoint(encode([1, 0, n]), {HOST: bytes(64)}) if checkpoint else None
         done(self.writer.commit(batches, kept))
         for part in parts:
             self.record.say(Acknowledged(*part))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.integrity import check
-from fleet.log import files, follow
+from fleet.log import follow
 from fleet.log.disk import Disk
 from fleet.log.files import FileLog
 from fleet.log.protocol import CorruptLog, LogError
@@ -36,7 +36,8 @@ def _in_order(monkeypatch):
     async def at_once(work, *given):
         return work(*given)
 
-    monkeypatch.setattr(files, "in_thread", at_once)
+    for module in ("appending", "files"):
+        monkeypatch.setattr(f"fleet.log.{module}.in_thread", at_once)
     monkeypatch.setattr(asyncio, "to_thread", at_once)
 
 

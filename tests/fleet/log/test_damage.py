@@ -211,10 +211,37 @@ def test_a_segment_before_the_last_is_never_torn_but_corrupt(segmented, keep):
 
 @pytest.mark.parametrize("missing", [0, 1, 2])
 def test_a_segment_that_is_missing_is_found(segmented, missing):
-    segmented.segments(COMMANDS, 0)[missing].unlink()
+    path = segmented.segments(COMMANDS, 0)[missing]
+    path.unlink()
 
-    with pytest.raises(CorruptLog, match=f"holds segment {missing + 1}"):
-        read(segmented, COMMAND)
+    reading = segmented.read(COMMAND, 0)
+    assert [next(reading).offset for _ in range(missing)] == list(range(missing)), "what is whole stays readable"
+    with pytest.raises(CorruptLog, match="missing") as refused:
+        next(reading)
+    assert refused.value.place == str(path)
+
+
+@pytest.mark.parametrize("topic", [COMMAND, SYNDROME])
+def test_a_run_that_did_not_end_misses_a_file_that_held_nothing_yet(tmp_path, topic):
+    log = FileLog.create(tmp_path, manifest_of())
+    path = log.path(COMMANDS if topic == COMMAND else EVENTS, 1)
+    path.unlink()
+
+    assert read(log, topic) == []
+    with pytest.raises(CorruptLog, match="missing") as refused:
+        list(log.read(topic, 1))
+    assert refused.value.place == str(path)
+
+
+def test_a_file_with_a_number_as_nobody_writes_it_is_a_stranger(segmented):
+    strange = [
+        segmented.folder / "commands" / name for name in ("0000-00009.log", "0000-four.log", "0003-0000.log")
+    ]
+    for path in strange:
+        path.touch()
+
+    assert segmented.strangers() == sorted(strange)
+    assert len(read(segmented, COMMAND)) == 4
 
 
 def test_the_last_segment_may_be_torn(segmented):

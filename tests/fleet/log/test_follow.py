@@ -79,6 +79,16 @@ def test_a_segment_that_was_begun_and_never_written_is_waited_for(tmp_path, foll
     assert (before, len(spans(follower))) == (1, 1)
 
 
+@pytest.mark.parametrize("content", [COMMANDS, EVENTS])
+def test_a_file_that_was_deleted_is_not_waited_for(tmp_path, follow, content):
+    log = made(tmp_path)
+    log.path(content, 0).unlink()
+
+    with pytest.raises(CorruptLog, match="missing") as refused:
+        follow(log, content).next()
+    assert refused.value.place == str(log.path(content, 0))
+
+
 def test_a_frame_and_a_segment_that_come_between_two_looks_are_no_corruption(tmp_path, follow):
     log = made(tmp_path, commands=1, size_max=300)
     follower = follow(log)

@@ -10,7 +10,7 @@ from nodes.events import COMMAND
 from tests.fleet.log.contract import entries, manifest_of, read, record
 from tests.fleet.log.recording_disk import FolderSynced, Named, Record, Synced, Wrote
 
-FIRST = "commands/0000-0000.log"
+FIRST, EVENTS_FIRST = "commands/0000-0000.log", "events/0000-0000.log"
 
 
 @pytest.fixture
@@ -35,17 +35,21 @@ def test_a_run_and_the_folders_above_it_are_on_the_disk_when_it_is_made(kept):
     synchronised = [one.path for one in kept.done if isinstance(one, FolderSynced)]
     named = [one.path for one in kept.done if isinstance(one, Named)]
 
-    assert synchronised == [".", "a", "a/run", "a/run", "a/run"]
-    assert named[:4] == ["a", "a/run", "a/run/commands", "a/run/events"]
+    folders = ["a/run/commands", "a/run/events"]
+    files = [f"{folder}/{partition:04d}-0000.log" for folder in folders for partition in range(3)]
+    assert synchronised == [".", "a", "a/run", folders[0], "a/run", folders[1], "a/run"]
+    assert named[:-3] == ["a", "a/run", folders[0], *files[:3], folders[1], *files[3:]]
+    assert "a/run/manifest.json" in named[-3:], "there is a run once all of it is there"
 
 
-def test_a_segments_head_and_first_frame_are_one_write_and_its_name_comes_before_anything_is_acknowledged(
-    kept, log
-):
-    begin = len(kept.done)
+def test_a_segments_head_and_first_frame_are_one_write_and_its_name_comes_before_anything_is_acknowledged(kept):
+    log = FileLog.create(kept.root / "run", manifest_of(), segment_size_max=1, disk=kept.process())
     log.commands(0).append([record(1)])
+    begin = len(kept.done)
+    log.commands(0).append([record(2)])
 
     assert since(kept, begin) == [Named, Wrote, Synced, FolderSynced]
+    log.commands(0).close()
 
 
 def test_a_further_frame_is_one_write_and_one_synchronisation(kept, log):
@@ -112,12 +116,33 @@ def test_a_command_that_a_run_handled_is_never_cut_off(tmp_path):
     assert (tmp_path / FIRST).read_bytes() == stored
 
 
-def test_commands_that_a_run_handled_and_that_are_gone_are_missed(tmp_path):
-    log = handled(tmp_path, 3)
+def test_commands_that_are_gone_are_missed_and_not_begun_anew(tmp_path):
+    log = FileLog.create(tmp_path, manifest_of())
     (tmp_path / FIRST).unlink()
 
-    with pytest.raises(CorruptLog, match="0 commands, the run had 3"):
-        log.commands(0).append([record(9)])
+    for touched in (lambda: log.commands(0).append([record(9)]), lambda: list(log.commands_backwards(0))):
+        with pytest.raises(CorruptLog, match=r"0000-0000\.log: .* missing, and a run cannot go on"):
+            touched()
+    assert not (tmp_path / FIRST).exists()
+
+
+def test_events_that_are_gone_are_said_and_begun_anew(tmp_path):
+    log = FileLog.create(tmp_path, manifest_of())
+    (tmp_path / EVENTS_FIRST).unlink()
+    writer = log.writer(0)
+
+    assert writer.take_over().said.endswith(
+        "0000-0000.log: the file is missing; its events are made again from their commands"
+    )
+    writer._segments.close()
+
+
+def test_events_whose_first_files_are_gone_are_not_begun_beside_the_others(tmp_path):
+    log = FileLog.create(tmp_path, manifest_of())
+    (tmp_path / EVENTS_FIRST).rename(tmp_path / EVENTS_FIRST.replace("-0000", "-0001"))
+
+    with pytest.raises(CorruptLog, match=r"0000-0000\.log: .* missing; remove .*0000-\*\.log too"):
+        log.writer(0).take_over()
 
 
 def test_a_command_that_was_sent_to_a_run_behind_its_end_is_cut_off_and_said_when_it_is_torn(tmp_path):

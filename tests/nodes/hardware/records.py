@@ -33,6 +33,7 @@ def ras_node_with(ctlr=None, misc0=0, **fr):
         ctlr=int(ErrCtlr.of(**{"ED": 1} | (ctlr or {}))),
         controls=controls_of(features),
         counters=counters_of(features),
+        overflows=sum(counter.overflow for counter in counters_of(features)),
         halves=halves_of(features),
     )
     return ErrorRecord(model, misc0)

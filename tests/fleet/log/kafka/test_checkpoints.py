@@ -7,7 +7,7 @@ import pytest
 
 from fleet.log.kafka import checkpoints
 from fleet.log.kafka.checkpoints import backwards
-from fleet.log.kafka.topics import CHECKPOINT
+from fleet.log.kafka.names import CHECKPOINT
 from fleet.log.protocol import Checkpoint, CorruptLog
 from nodes.events import CPER, SYNDROME
 from tests.fleet.log.contract import event, events

@@ -8,7 +8,7 @@ import pytest
 
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
-from fleet.log.kafka.topics import RUNS
+from fleet.log.kafka.names import RUNS
 from fleet.log.protocol import CorruptLog, LogError
 from fleet.manifest import Summary
 from nodes.events import COMMAND, SYNDROME

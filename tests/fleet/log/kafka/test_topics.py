@@ -7,7 +7,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from fleet.log.kafka.connection import Brokers, parted, reached
 from fleet.log.kafka.log import OF_A_RUN, KafkaLog
-from fleet.log.kafka.topics import CHECKPOINT, RUNS, SETTINGS, Topics, copies, topic_of
+from fleet.log.kafka.names import CHECKPOINT, RUNS, topic_of
+from fleet.log.kafka.topics import SETTINGS, Topics, copies
 from fleet.log.protocol import LogError
 from nodes.events import COMMAND, SYNDROME
 from tests.fleet.log.contract import manifest_of

@@ -1,0 +1,30 @@
+"""The names of a run's topics and of its group on brokers.
+
+Source: the design's section 4, "Topics".
+"""
+
+import re
+from typing import Final
+
+from fleet.log.protocol import LogError
+
+RUNS: Final = "ras.runs"  # the one topic that all runs share
+CHECKPOINT: Final = "ras.checkpoint.v1"
+RUN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+
+
+def checked_name(run: str) -> str:
+    """A run's name; dots are for topics. Raises LogError."""
+    if not RUN_NAME.fullmatch(run):
+        raise LogError(f"run name {run!r}: small letters, digits and '-', at most 100, no '-' at its beginning")
+    return run
+
+
+def topic_of(run: str, topic: str) -> str:
+    """The name of a run's topic on the broker."""
+    return topic if topic == RUNS else f"{run}.{topic}"
+
+
+def group_of(run: str) -> str:
+    """The name of the group of a run's workers."""
+    return f"rasfleet-{run}"

@@ -42,7 +42,7 @@ COMMANDS: Final = {  # name -> what it does, in the order of help
     "runs": "List the runs that Kafka keeps.",
     "topics": "Show a run's topics on Kafka, make or remove them.",
     "validate": "Check a scenario and print its plan.",
-    "schema": "Print the JSON Schema of scenarios, or a table of their keys.",
+    "schema": "Print the JSON Schema of scenarios, events and commands, or what topics hold.",
 }
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from fleet import __version__
-from fleet.codec import UnknownEvent, decode_command, decode_event, encode
+from fleet.codec import decode_any, encode
 from fleet.log.protocol import Checkpoint, Commands, Entry, LogError, Record, RunLog, Standing
 from fleet.manifest import BEHAVIOUR, SCENARIO, Manifest
 from fleet.offsets import runs_of
@@ -18,8 +18,8 @@ from fleet.plan import plan_of, roster_of
 from fleet.present import entry_object
 from fleet.run import summary_of
 from fleet.shard import Shard
-from fleet.writer import ORIGIN
-from nodes.events import COMMAND, HOST_TOPICS, ClockAdvanced
+from fleet.writer import is_planned
+from nodes.events import COMMAND, SHARD_TOPICS, ClockAdvanced
 from nodes.events.commands import Command
 
 BATCH: Final = 1024  # commands of a partition that are read at a time
@@ -54,12 +54,11 @@ class Compared(NamedTuple):
 
 
 def commands_of(log: RunLog, partition: int) -> Iterator[Command | ClockAdvanced]:
-    """The commands of a partition that this program knows."""
+    """The commands of a partition; what is none was refused, as a dead letter says."""
     for entry in log.read(COMMAND, partition):
-        command = decode_command(entry.value)
-        if isinstance(command, UnknownEvent):
-            raise LogError(f"{log.title}: a command with tag {command.tag}, which this program does not know")
-        yield command
+        command = decode_any(COMMAND, entry.value)
+        if isinstance(command, Command | ClockAdvanced):
+            yield command
 
 
 class _Stored:
@@ -73,7 +72,7 @@ class _Stored:
         """Further commands; empty at the end."""
         if not self._runs:
             self._runs.extend(runs_of(islice(self._entries, BATCH)))
-        return self._runs.popleft() if self._runs else Commands(0, [])
+        return self._runs.popleft() if self._runs else Commands(0, [], [])
 
     def finish(self, offset: int) -> None:
         """They end where they end."""
@@ -116,7 +115,7 @@ class _Comparing:
 
     def writer(self, partition: int) -> "_Comparer":
         """What compares one partition."""
-        return _Comparer(self, partition, {topic: self._log.read(topic, partition) for topic in HOST_TOPICS})
+        return _Comparer(self, partition, {topic: self._log.read(topic, partition) for topic in SHARD_TOPICS})
 
     def read(self, topic: str, partition: int, *, start: int = 0) -> Iterator[Entry]:
         """What is there."""
@@ -146,10 +145,12 @@ class _Comparing:
                     self.tell(COMMAND, partition, entry.offset, entry.value, None)
 
     def _planned(self, partition: int) -> Iterator[tuple[Entry, Command | ClockAdvanced]]:
-        """The commands of the plan that a partition holds."""
+        """The commands of the plan that a partition holds; one that is not the next was refused."""
+        planned = 0
         for entry in self._log.read(COMMAND, partition):
-            command = decode_command(entry.value)
-            if isinstance(command, ClockAdvanced) or (isinstance(command, Command) and command.origin == ORIGIN):
+            command = decode_any(COMMAND, entry.value)
+            if is_planned(command) and command.n == planned:
+                planned += 1
                 yield entry, command
 
     def _compare_commands(
@@ -262,6 +263,6 @@ def _cut(value: object) -> str:
 def _object(difference: Difference, value: bytes | None) -> dict[str, object]:
     if value is None:
         return {}
-    event = decode_command(value) if difference.topic == COMMAND else decode_event(value)
+    event = decode_any(difference.topic, value)
     entry = Entry(difference.topic, difference.partition, difference.offset, 0, b"", value)
     return entry_object(entry, event)

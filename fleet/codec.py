@@ -12,19 +12,20 @@ from typing import Any, Final, Union
 import msgpack
 import msgspec
 
-from nodes.events import COMMAND, HOST_EVENTS, HOST_TOPICS, ClockAdvanced, Event
+from nodes.events import COMMAND, HOST_EVENTS, SHARD_TOPICS, ClockAdvanced, CommandRefused, Event
 from nodes.events.commands import HOST_COMMANDS, Command
 from nodes.spec.layout import Malformed
 
 EVENT_SIZE_MAX: Final = 64 * 1024  # bytes; a larger value is refused when it is written and when it is read
 
 encode: Final = msgspec.msgpack.Encoder().encode
-_HOST_EVENT: Final[Any] = Union[HOST_EVENTS]  # noqa: UP007 (built from a table)
+_SHARD_EVENT: Final[Any] = Union[(*HOST_EVENTS, CommandRefused)]
 _COMMAND: Final[Any] = Union[(ClockAdvanced, *HOST_COMMANDS)]
-_EVENTS: Final = msgspec.msgpack.Decoder(_HOST_EVENT)
+_EVENTS: Final = msgspec.msgpack.Decoder(_SHARD_EVENT)
 _COMMANDS: Final = msgspec.msgpack.Decoder(_COMMAND)
-_TAGS: Final = {kind.__struct_config__.tag for kind in (*HOST_EVENTS, *HOST_COMMANDS)}
-TOPICS: Final = (COMMAND, *HOST_TOPICS)
+_TAGS: Final = {kind.__struct_config__.tag for kind in (*HOST_EVENTS, CommandRefused, *HOST_COMMANDS)}
+NO_TAG: Final = -1  # of what is no event at all
+TOPICS: Final = (COMMAND, *SHARD_TOPICS)
 
 
 class UnknownEvent(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ class UnknownEvent(msgspec.Struct, frozen=True):
 
 
 def decode_event(value: bytes) -> Event | UnknownEvent:
-    """An event of a host."""
+    """An event of a host, or a dead letter."""
     event: Event | UnknownEvent = _decoded(_EVENTS, value)
     return event
 
@@ -48,6 +49,16 @@ def decode_command(value: bytes) -> Command | ClockAdvanced | UnknownEvent:
     """A command, or the clock's."""
     command: Command | ClockAdvanced | UnknownEvent = _decoded(_COMMANDS, value)
     return command
+
+
+def decode_any(topic: str, value: bytes) -> Event | UnknownEvent:
+    """A value of a run's topic. What stands among commands and is none has NO_TAG, and its bytes for fields."""
+    if topic != COMMAND:
+        return decode_event(value)
+    try:
+        return decode_command(value)
+    except Malformed:
+        return UnknownEvent(NO_TAG, 0, "", 0, 0, (value,))
 
 
 def _decoded(decoder: Any, value: bytes) -> Any:

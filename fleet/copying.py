@@ -7,13 +7,17 @@ Source: the design's section 4.
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from fleet.cloudevents import Described
 from fleet.codec import TOPICS
-from fleet.log.protocol import Entry, RunLog, Written
-from nodes.events import COMMAND, HOST_TOPICS
+from fleet.log.protocol import Entry, LogError, RunLog, Written
+from fleet.scenario import epoch_ns
+from nodes.events import COMMAND, DEAD_LETTER, HOST_TOPICS
 
 BATCH: Final = 4096  # records that are written at once
 
@@ -31,6 +35,29 @@ def copy(source: RunLog, target: RunLog) -> Copied:
     if summary is not None:
         target.finish(summary)
     return copied
+
+
+def described(source: RunLog) -> Described:
+    """What makes CloudEvents of a run's events: named after the run, whatever its copy is called."""
+    return Described(source.title.removeprefix("run ").rpartition("/")[2], epoch_ns(source.manifest.start))
+
+
+def structured(source: RunLog, target: Path) -> Copied:
+    """Copy the events into a new file as CloudEvents, one a line, partition by partition. Raises LogError."""
+    of = described(source)
+    records = dict.fromkeys(HOST_TOPICS, 0)
+    try:
+        with target.open("x") as file:
+            for partition in range(source.manifest.partitions):
+                for topic in HOST_TOPICS:
+                    for entry in source.read(topic, partition):
+                        told = of.structured(entry)
+                        if told is not None:
+                            file.write(json.dumps(told) + "\n")
+                            records[topic] += 1
+    except OSError as fault:
+        raise LogError(f"{target}: {fault.strerror or fault}") from None
+    return Copied(records)
 
 
 async def _copy(source: RunLog, target: RunLog) -> Copied:
@@ -62,6 +89,9 @@ async def _copy_events(source: RunLog, target: RunLog, partition: int, records: 
                 await writer.commit(batches)
                 batches = {topic: [] for topic in HOST_TOPICS}
         await writer.commit(batches)
+        for letters in _parts(source.read(DEAD_LETTER, partition)):
+            await writer.commit({DEAD_LETTER: letters})
+            records[DEAD_LETTER] += len(letters)
     finally:
         await writer.close()
 

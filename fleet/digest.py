@@ -13,6 +13,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from nodes.events import DEAD_LETTER
+
 SEGMENT_EVENTS: Final = 4096
 SIZE: Final = 32  # bytes of a digest
 
@@ -60,9 +62,14 @@ class PartitionDigest:
 
 
 def run_digest(partitions: Mapping[tuple[str, int], Digested]) -> str:
-    """The digest of a run, hex: over topics by name and partitions by number, each with its count."""
+    """The digest of a run, hex: over topics by name and partitions by number, each with its count.
+
+    Dead letters are part of it where there are some.
+    """
     whole = sha256()
     for (topic, partition), part in sorted(partitions.items()):
+        if topic == DEAD_LETTER and not part.count:
+            continue
         whole.update(f"{topic} {partition} {part.count}\n".encode())
         whole.update(part.digest)
     return whole.hexdigest()

@@ -94,13 +94,8 @@ def tally_of(shard: "Shard") -> Tally:
         faults=shard.hosts.faults,
         events={topic: output.n - skipped.get(topic, 0) for topic, output in shard.outlet.outputs.items()},
         skipped=dict(skipped),
-        dead=letters_of(shard),
+        dead={why.name.lower(): count for why, count in shard.outlet.letters.items()},
     )
-
-
-def letters_of(shard: "Shard") -> dict[str, int]:  # noqa: ARG001 (until shards write some)
-    """By reason, the commands of a shard that became dead letters. A shard that counts them is asked here."""
-    return {}
 
 
 def stand_of(shard: "Shard") -> Stand:

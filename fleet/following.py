@@ -7,12 +7,13 @@ Source: the design's section 3, "Time" (watermarks).
 """
 
 import heapq
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
-from fleet.codec import TOPICS, UnknownEvent, decode_command, decode_event
+from fleet.codec import TOPICS, UnknownEvent, decode_any
 from fleet.log.protocol import Entry, Following
-from nodes.events import COMMAND, ClockAdvanced, Event
+from nodes.events import COMMAND, DEAD_LETTER, ClockAdvanced, Event
 
 AHEAD_MAX: Final = 20_000  # events of a partition that wait for others, before it is read no further
 Decoded = tuple[Entry, Event | UnknownEvent]
@@ -34,20 +35,21 @@ class _Stream:
     def __init__(self, of: Following, topics: Sequence[str], host: bytes | None) -> None:
         self._of = of
         self._host = host
-        self._marks = dict.fromkeys(topics, -1)
+        self._topics = topics
+        self._marks = dict.fromkeys((topic for topic in topics if topic != DEAD_LETTER), -1)
         self.waiting: list[Decoded] = []
 
     @property
     def mark_ns(self) -> int:
-        """Nothing that is still to come is earlier."""
-        return min(self._marks.values())
+        """Nothing that is still to come is earlier; letters are told as they come."""
+        return min(self._marks.values(), default=sys.maxsize)
 
     def read(self) -> bool:
         """Read on; False when there is nothing."""
         found = self._of.next()
         for entry in found:
-            if entry.topic in self._marks:
-                event = decode_command(entry.value) if entry.topic == COMMAND else decode_event(entry.value)
+            if entry.topic in self._topics:
+                event = decode_any(entry.topic, entry.value)
                 if isinstance(event, ClockAdvanced):
                     self._marks[entry.topic] = event.time_ns
                 if self._host in (None, entry.key):

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from fleet.codec import TOPICS, UnknownEvent, decode_command, decode_event
+from fleet.codec import TOPICS, UnknownEvent, decode_any, decode_command, decode_event
 from fleet.digest import PartitionDigest, run_digest
 from fleet.log.files import MANIFEST, FileLog
 from fleet.log.frames import COMMANDS, EVENTS, FILE_HEAD_SIZE, Damage, Frame, entries
@@ -20,8 +20,8 @@ from fleet.manifest import Manifest, Summary
 from fleet.outlet import NS_PER_MS
 from fleet.partition import partition_of
 from fleet.scenario import epoch_ns
-from fleet.writer import ORIGIN
-from nodes.events import COMMAND, HOST_TOPICS, ClockAdvanced, Event
+from fleet.writer import is_planned
+from nodes.events import COMMAND, SHARD_TOPICS, ClockAdvanced, CommandRefused, Event
 from nodes.events.commands import Command
 from nodes.spec.layout import Malformed
 
@@ -98,6 +98,8 @@ class Checker:
             self._frame(found, str(path), partition, order)
             if found.checkpoint is not None:
                 checkpoint = str(path), found.start, found.checkpoint
+        if order.missing:
+            self.tell(str(log.path(content, partition)), 0, order.missing)
         if checkpoint is not None:
             self._compare_handled(*checkpoint, partition, str(log.path(COMMANDS, partition)))
 
@@ -147,9 +149,12 @@ class Checker:
             decode = decode_command if entry.topic == COMMAND else decode_event
             event = decode(entry.value)
         except Malformed as fault:
-            self.tell(place, start, f"{where}: {fault}")
-            return
-        reason = self._wrong(entry, event) or order.wrong(entry, event)
+            if entry.topic != COMMAND:
+                self.tell(place, start, f"{where}: {fault}")
+                return
+            event = decode_any(COMMAND, entry.value)
+        is_ours = entry.topic != COMMAND or (is_planned(event) and order.expected(event) == event.n)
+        reason = (self._wrong(entry, event) if is_ours else "") or order.wrong(entry, event)
         if reason:
             self.tell(place, start, f"{where}: {reason}")
 
@@ -172,8 +177,9 @@ class Order:
     def __init__(self) -> None:
         self._positions: dict[str, int] = {}  # topic -> next n
         self._sequences: dict[str, int] = {}  # host -> next sequence
-        self._origins: dict[int, int] = {}  # origin of commands -> last number
+        self._number = 0  # of the plan's last command
         self._planned = 0  # number of the plan's next command
+        self._missing = ""  # which of them another one stands in front of
         self._of_frame: dict[str, list[int]] = {}
         self._gap = False
 
@@ -181,7 +187,7 @@ class Order:
         """What comes next need not follow what came before."""
         self._positions.clear()
         self._sequences.clear()
-        self._origins.clear()
+        self._number = 0
         self._planned = 0
         self._of_frame.clear()
         self._gap = True
@@ -196,22 +202,34 @@ class Order:
             return self._wrong_command(event)
         if event.n != entry.offset:
             return f"the event says that it is the {event.n}th"
-        if not isinstance(event, ClockAdvanced):
+        if not isinstance(event, ClockAdvanced | CommandRefused):
             self._of_frame.setdefault(event.host, []).append(event.sequence)
         return ""
 
+    def expected(self, event: Command | ClockAdvanced) -> int:
+        """Number of the plan's next command, which this one should be."""
+        return event.n if self._gap and not self._planned else self._planned
+
     def _wrong_command(self, event: Event | UnknownEvent) -> str:
-        """The plan's commands and the clock are numbered among themselves, those of each origin go up."""
-        if isinstance(event, ClockAdvanced) or (isinstance(event, Command) and event.origin == ORIGIN):
-            expected = event.n if self._gap and not self._planned else self._planned
-            self._planned = event.n + 1
-            if event.n != expected:
-                return f"the plan's command {expected} is missing, {event.n} stands there"
+        """The plan's commands and the clock are numbered among themselves; what others sent may be anything."""
+        if not is_planned(event):
+            return ""
+        expected = self.expected(event)
+        if event.n > expected:  # sent by somebody else, unless the one that is expected never comes
+            self._missing = self._missing or f"the plan's command {expected} is missing, {event.n} stands there"
+        if event.n != expected:
+            return ""
+        self._missing = ""
+        self._planned = expected + 1
         if isinstance(event, Command):
-            before = self._origins.get(event.origin, 0)
-            self._origins[event.origin] = event.sequence
+            before, self._number = self._number, event.sequence
             return "" if event.sequence > before else f"number {event.sequence} after {before}"
         return ""
+
+    @property
+    def missing(self) -> str:
+        """What of the plan never came, once all has been looked at."""
+        return self._missing
 
     def checked(self) -> Iterator[str]:
         """At the end of a frame every host's events are there without a gap, over all topics."""
@@ -302,7 +320,7 @@ def _glance(log: FileLog, summary: Summary, content: int, partition: int) -> Pro
             ends |= {topic: first + count for topic, (first, count) in found.records.items()}
     except CorruptLog as fault:
         return Problem(fault.place, fault.offset, fault.reason)
-    for topic in (COMMAND,) if content == COMMANDS else HOST_TOPICS:
+    for topic in (COMMAND,) if content == COMMANDS else SHARD_TOPICS:
         there, wanted = ends.get(topic, 0), summary.counts[topic][partition]
         if there < wanted or (there > wanted and topic != COMMAND):  # further commands wait
             return Problem(str(place), end, f"{there} records of {topic}, the run wrote {wanted}")

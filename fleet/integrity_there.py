@@ -19,7 +19,7 @@ from fleet.integrity import Checker, Order, Report, report_of
 from fleet.log.kafka.log import KafkaLog
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import CorruptLog, Entry
-from nodes.events import COMMAND, HOST_TOPICS
+from nodes.events import COMMAND, SHARD_TOPICS
 
 BATCH: Final = 4096  # records that are hashed at once
 
@@ -32,7 +32,7 @@ def check_there(log: KafkaLog) -> Report:
     }
     summary = log.summary()
     for partition in range(log.manifest.partitions):
-        for topics in ((COMMAND,), HOST_TOPICS):
+        for topics in ((COMMAND,), SHARD_TOPICS):
             _check(checker, log, topics, partition, finished=summary is not None)
 
     def place_of(topic: str, partition: int) -> str:
@@ -54,6 +54,8 @@ def _check(checker: Checker, log: KafkaLog, topics: tuple[str, ...], partition: 
         except CorruptLog as fault:
             checker.tell(place, fault.offset, fault.reason)
             order.lost()
+    if order.missing:
+        checker.tell(str(Place(log.run, topics[0], partition)), 0, order.missing)
     for reason in order.checked():
         checker.tell(str(Place(log.run, topics[0], partition)), 0, reason, torn=not finished)
 

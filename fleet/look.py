@@ -9,7 +9,7 @@ from fleet.again import check_behaviour, commands_of
 from fleet.log.protocol import LogError, RunLog
 from fleet.partition import partition_of
 from fleet.plan import plan_of
-from nodes.actor import Hosts
+from nodes.actor import Home, Hosts, Roster
 from nodes.events import Event
 from nodes.stack.machine import Machine
 
@@ -29,6 +29,18 @@ class _Nowhere:
         """Nothing to write."""
 
 
+class _Alone:
+    """One host: what is done to others moves the clock and the numbers, and nothing else (nodes.actor.Roster)."""
+
+    def __init__(self, roster: Roster, host: str) -> None:
+        self._roster = roster
+        self._host = host
+
+    def home_of(self, host: str) -> Home | None:
+        """The home of the host."""
+        return self._roster.home_of(host) if host == self._host else None
+
+
 def host_at(log: RunLog, host: str, time_ns: int | None) -> Machine:
     """A host as it was at a virtual time, at the end when None. Raises LogError for a name that nobody has."""
     check_behaviour(log)
@@ -37,12 +49,11 @@ def host_at(log: RunLog, host: str, time_ns: int | None) -> Machine:
         some = [plan.roster.name_of(place) for place in range(min(plan.roster.count, 10_000))]
         near = get_close_matches(host, some, n=1)
         raise LogError(f'no host "{host}" in {log.title}' + (f'; did you mean "{near[0]}"?' if near else ""))
-    hosts = Hosts(plan.roster, _Nowhere(), plan.epoch_ns)
+    hosts = Hosts(_Alone(plan.roster, host), _Nowhere(), plan.epoch_ns)
     for command in commands_of(log, partition_of(host, log.manifest.partitions)):
-        if time_ns is not None and command.time_ns > time_ns:
+        if time_ns is not None and command.time_ns > time_ns and hosts.untimely(command) is None:
             break
-        if command.host in {"", host}:
-            hosts.handle(command)
+        hosts.handle(command)
     if time_ns is not None:
         hosts.advance(time_ns)
     machine = hosts.machine(host)

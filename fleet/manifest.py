@@ -62,3 +62,4 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ledger: dict[str, Any]
     counts: dict[str, list[int]]  # by topic: the records of each partition; of commands those that were handled
     interrupted: bool = False  # stopped before its last command
+    dead_letters: dict[str, int] = {}  # commands that were not done, by reason

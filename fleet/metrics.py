@@ -21,11 +21,11 @@ from fleet import __version__
 from fleet.figures import Facts, Tally
 from fleet.manifest import BEHAVIOUR, Manifest
 from fleet.serving import TEXT, Address, Page, Server
-from nodes.events import COMMAND, HOST_TOPICS
+from nodes.events import COMMAND, HOST_TOPICS, Why
 from nodes.stack.machine import NS_PER_S
 
 ALIVE_S: Final = 30.0  # without a word from the loop; then the process counts as stuck
-REASONS: Final = ("corrupt", "other_partition", "oversized", "undecodable", "unknown_host", "unknown_tag")
+REASONS: Final = tuple(why.name.lower() for why in Why)
 
 
 class Identity(NamedTuple):

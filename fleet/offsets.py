@@ -38,6 +38,7 @@ def runs_of(entries: Iterable[Entry]) -> list[Commands]:
     runs: list[Commands] = []
     for entry in entries:
         if not runs or entry.offset != runs[-1].behind:
-            runs.append(Commands(entry.offset, []))
+            runs.append(Commands(entry.offset, [], []))
         runs[-1].values.append(entry.value)
+        runs[-1].keys.append(entry.key)
     return runs

@@ -7,13 +7,27 @@ Source: the design's section 4 (events).
 """
 
 import os
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from fleet.codec import EVENT_SIZE_MAX, encode
 from fleet.digest import PartitionDigest
-from fleet.log.protocol import Checkpoint, Record
+from fleet.log.protocol import LOST, Checkpoint, Record
 from fleet.standing import Skipping
-from nodes.events import HOST_EVENTS, HOST_TOPICS, OUTCOME, ClockAdvanced, Event, Level
+from nodes.events import (
+    COMMAND,
+    DEAD_LETTER,
+    HOST_EVENTS,
+    HOST_TOPICS,
+    OUTCOME,
+    SHARD_TOPICS,
+    ClockAdvanced,
+    CommandRefused,
+    Event,
+    Level,
+    Why,
+)
+from nodes.events.letters import KEY_SIZE_MAX, VALUE_SIZE_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +51,16 @@ def _counted_at(kind: type[Event], tag: int) -> int:
     if kind.topic != OUTCOME:
         return _NOT_COUNTED
     return _BY_FIRST if kind.level is None else tag * _COUNTS + kind.level
+
+
+class Refused(NamedTuple):
+    """A command that was not done, and where it stands."""
+
+    why: Why
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
 
 
 class Output:
@@ -76,6 +100,7 @@ class ShardOutlet:
         "checkpoint_of",
         "commit_bytes",
         "counts",
+        "letters",
         "outputs",
         "writing_bytes",
     )
@@ -97,7 +122,8 @@ class ShardOutlet:
         self.commit_bytes = commit_bytes
         self.checkpoint_bytes = checkpoint_bytes
         self.checkpoint_of: Callable[[], Checkpoint] | None = None
-        self.outputs = {topic: Output() for topic in HOST_TOPICS}
+        self.outputs = {topic: Output() for topic in SHARD_TOPICS}
+        self.letters: Counter[Why] = Counter()
         self.counts = [0] * (_COUNTS * (max(_KINDS) + 1))  # of outcomes, by tag and level
         self._wires: dict[type[Event], _Wire] = {
             kind: (
@@ -135,11 +161,27 @@ class ShardOutlet:
 
     def watermark(self, time_ns: int) -> None:
         """No later event is earlier than this time: said in every topic."""
-        for output in self.outputs.values():
-            value = encode(ClockAdvanced(output.n, "", 0, time_ns))
-            output.n += 1
-            self._size += len(value)
-            output.records.append((self._epoch_ms + time_ns // NS_PER_MS, b"", value))
+        for topic in HOST_TOPICS:
+            output = self.outputs[topic]
+            self._append(output, ClockAdvanced(output.n, "", 0, time_ns))
+
+    def refuse(self, refused: Refused, time_ns: int) -> None:
+        """A command was not done: its letter says why and where it stands."""
+        why, partition, offset, key, value = refused
+        self.letters[why] += 1
+        output = self.outputs[DEAD_LETTER]
+        kept, size = (b"", 0) if value == LOST else (value[:VALUE_SIZE_MAX], len(value))
+        place = (COMMAND, partition, offset)
+        self._append(
+            output, CommandRefused(output.n, "", 0, time_ns, int(why), *place, key[:KEY_SIZE_MAX], kept, size)
+        )
+
+    def _append(self, output: Output, event: Event) -> None:
+        """An event that no host says."""
+        value = encode(event)
+        output.n += 1
+        self._size += len(value)
+        output.records.append((self._epoch_ms + event.time_ns // NS_PER_MS, b"", value))
 
     @property
     def outcomes(self) -> dict[tuple[type[Event], int], int]:

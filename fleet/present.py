@@ -14,6 +14,7 @@ from fleet.log.protocol import Entry
 from nodes.events import (
     NO_GUEST,
     CallFailed,
+    CommandRefused,
     Event,
     Level,
     NotificationRefused,
@@ -24,6 +25,7 @@ from nodes.events import (
     RegisterWritten,
     Signal,
     SignalCode,
+    Why,
 )
 from nodes.events.commands import InjectFault, WriteErrorRegister
 from nodes.hardware.fault import FAULTS
@@ -131,6 +133,9 @@ _BY_EVENT: Final[Mapping[tuple[type[Event], str], Callable[[Any], Json]]] = Mapp
         (RecordLost, "reason"): _word(Account),
         (NotificationRefused, "reason"): _word(Refusal),
         (CallFailed, "code"): _call_end,
+        (CommandRefused, "reason"): _word(Why),
+        (CommandRefused, "key"): lambda key: key.decode(errors="backslashreplace"),
+        (CommandRefused, "value"): _octets,
         (PcieRecoveryQueued, "severity"): _word(AerSeverity),
         (InjectFault, "fault"): lambda index: FAULTS[index].name if index < len(FAULTS) else index,
         **{(kind, "register"): _exact(RecordRegister) for kind in (RegisterWritten, WriteErrorRegister)},
@@ -146,10 +151,11 @@ def _plain(value: object) -> object:
 def fields_of(event: Event) -> dict[str, Json]:
     """An event's own fields, by name."""
     kind = type(event)
-    return {name: _shown(kind, name)(getattr(event, name)) for name in kind.__struct_fields__ if name not in HEAD}
+    return {name: shown(kind, name)(getattr(event, name)) for name in kind.__struct_fields__ if name not in HEAD}
 
 
-def _shown(kind: type[Event], name: str) -> Callable[[Any], Json]:
+def shown(kind: type[Event], name: str) -> Callable[[Any], Json]:
+    """What makes of a field's value what is shown."""
     if name in kind.registers:
         return hex_of
     return _BY_EVENT.get((kind, name)) or _BY_NAME.get(name, _plain)

@@ -51,6 +51,7 @@ def show(told: Told, *, as_json: bool) -> None:
             ("events", list(summary.events.items())),
             ("outcomes", _outcome_rows(summary)),
             ("ledger", [("", "hosts", "guests"), *ledger_rows(summary.ledger)]),
+            *([("dead letters", list(summary.dead_letters.items()))] if summary.dead_letters else []),
         ):
             console.print(f"\n[bold]{title}[/bold]")
             for words in rows:
@@ -74,6 +75,7 @@ def as_object(told: Told) -> dict[str, Any]:
         "events": summary.events,
         "outcomes": summary.outcomes,
         "ledger": summary.ledger,
+        "dead_letters": summary.dead_letters,
         "digest": summary.digest,
         "seconds": round(told.seconds, 3),
         "repeat": shlex.join(told.repeat),

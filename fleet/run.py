@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from fleet.codec import TOPICS
 from fleet.digest import run_digest
 from fleet.log.protocol import Log
 from fleet.manifest import Summary
 from fleet.pace import Pace
 from fleet.shard import Shard, ShardSummary, first_of
 from fleet.writer import AHEAD_MAX, CommandWriter, Source
-from nodes.events import COMMAND, HOST_TOPICS, Level
+from nodes.events import HOST_TOPICS, Level
 from nodes.ledger import Ledger, ledger_json
 
 
@@ -104,7 +105,9 @@ def summary_of(shards: Iterable[ShardSummary], *, interrupted: bool) -> Summary:
     shards = sorted(shards, key=lambda shard: shard.partition)
     digests = {(topic, shard.partition): part for shard in shards for topic, part in shard.digests.items()}
     outcomes: Counter[tuple[str, str]] = Counter()
+    letters: Counter[str] = Counter()
     for shard in shards:
+        letters.update(shard.letters)
         for level, kind, count in shard.outcomes:
             outcomes[level, kind] += count
     return Summary(
@@ -116,8 +119,9 @@ def summary_of(shards: Iterable[ShardSummary], *, interrupted: bool) -> Summary:
             level.name.lower(): named for level in Level if (named := _of_level(outcomes, level.name.lower()))
         },
         ledger=_total([shard.ledger for shard in shards]) | {"guests": _total([shard.guests for shard in shards])},
-        counts={topic: [shard.digests[topic].count for shard in shards] for topic in (COMMAND, *HOST_TOPICS)},
+        counts={topic: [shard.digests[topic].count for shard in shards] for topic in TOPICS},
         interrupted=interrupted,
+        dead_letters=dict(sorted(letters.items())),
     )
 
 

@@ -15,15 +15,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from fleet.codec import TOPICS, UnknownEvent, decode_command, encode
+from fleet.codec import EVENT_SIZE_MAX, TOPICS, UnknownEvent, decode_command, encode
 from fleet.digest import SEGMENT_EVENTS, Digested, PartitionDigest
-from fleet.log.protocol import Checkpoint, CommandFeed, CorruptLog, Log, LogError
+from fleet.log.protocol import LOST, Checkpoint, CommandFeed, Commands, CorruptLog, Log, LogError
 from fleet.offsets import Offsets
-from fleet.outlet import ShardOutlet
+from fleet.outlet import Refused, ShardOutlet
+from fleet.partition import partition_of
 from fleet.standing import Skipping
-from nodes.actor import Actors, Hosts, Roster
-from nodes.events import COMMAND, ClockAdvanced, Level
-from nodes.events.commands import Command
+from nodes.actor import Actors, Home, Hosts, Mail, Roster
+from nodes.events import COMMAND, Level, Why
 from nodes.spec.layout import Malformed
 
 MAILBOX_COMMANDS: Final = 1024  # that wait in front of a shard
@@ -40,6 +40,7 @@ class ShardState(msgspec.Struct, frozen=True, array_like=True):
     outcomes: list[tuple[int, int]]  # place in ShardOutlet.counts, count
     hosts: bytes  # nodes.actor.Hosts
     runs: tuple[tuple[int, int], ...] = ((0, 0),)  # fleet.offsets.Offsets, from the last whole segment on
+    letters: list[tuple[int, int]] = []  # Why, how many commands were refused for it
 
 
 class ShardSummary(msgspec.Struct, frozen=True, array_like=True):
@@ -55,6 +56,25 @@ class ShardSummary(msgspec.Struct, frozen=True, array_like=True):
     outcomes: list[tuple[str, str, int]]  # level, kind, count
     ledger: list[int]  # nodes.ledger.Account: of the hosts
     guests: list[int]  # of their guests
+    letters: dict[str, int] = {}  # dead letters by their reason
+
+
+class _Own:
+    """The hosts of one partition: what is sent to another one's here is for nobody (nodes.actor.Roster)."""
+
+    def __init__(self, roster: Roster, partition: int, partitions: int) -> None:
+        self._roster = roster
+        self._partition = partition
+        self._partitions = partitions
+
+    def home_of(self, host: str) -> Home | None:
+        """The home of a host that belongs here."""
+        home = self._roster.home_of(host)
+        return None if home is None or partition_of(host, self._partitions) != self._partition else home
+
+    def is_elsewhere(self, host: str) -> bool:
+        """Whether a host that does not belong here has its home in another partition."""
+        return self._roster.home_of(host) is not None
 
 
 class Place(NamedTuple):
@@ -79,11 +99,13 @@ class Shard:
             say(standing.said)
         self._writer = Skipping(writer, standing.behind)
         self.outlet = ShardOutlet(self._writer, epoch_ns)
-        self.hosts = Hosts(roster, self.outlet, epoch_ns)
+        self._own = _Own(roster, partition, log.manifest.partitions)
+        self.hosts = Hosts(self._own, self.outlet, epoch_ns)
         self.actors = Actors(self.hosts, self.outlet, mailbox_max=MAILBOX_COMMANDS)
         self.actors.idle = self.outlet.settle
+        self.actors.refused = self._refuse
         self._commands = PartitionDigest()  # of those that were handled
-        self._taken: deque[bytes] = deque()  # and not counted in it
+        self._taken: deque[tuple[int, Commands]] = deque()  # by count, and not all of them counted in it
         self._stopped = False
         self._first = 0  # commands that were handled before
         self._offsets = Offsets()
@@ -105,6 +127,7 @@ class Shard:
         self._commands = self._digest(COMMAND, state.digests[0], state.commands)
         for at, count in state.outcomes:
             self.outlet.counts[at] = count
+        self.outlet.letters.update({Why(why): count for why, count in state.letters})
 
     def _digest(self, topic: str, segments: bytes, count: int) -> PartitionDigest:
         """A digest carried on: its last segment is read again."""
@@ -133,6 +156,7 @@ class Shard:
             outcomes=[(at, count) for at, count in enumerate(self.outlet.counts) if count],
             hosts=state,
             runs=self._offsets.since(PartitionDigest(whole).count),
+            letters=sorted(self.outlet.letters.items()),
         )
         return Checkpoint(encode(shard), hosts)
 
@@ -187,26 +211,30 @@ class Shard:
 
     async def _take(self) -> None:
         while (found := await self._feed.next()).values:
-            commands = [self._command(value) for value in found.values]
             self._count()
-            self._offsets.add(self._commands.count + len(self._taken), found.offset)
-            self._taken.extend(found.values)
-            await self.actors.send(commands)
+            count = self._taken[-1][0] + len(self._taken[-1][1].values) if self._taken else self.commands
+            self._taken.append((count, found))
+            self._offsets.add(count, found.offset)
+            await self.actors.send([_mail(value) for value in found.values])
         await self.actors.close()
 
     def _count(self) -> None:
         """Put into the digest what was handled."""
-        self._commands.add([self._taken.popleft() for _ in range(self.commands - self._commands.count)])
+        while (counted := self._commands.count) < self.commands:
+            first, found = self._taken[0]
+            self._commands.add(found.values[counted - first : self.commands - first])
+            if self._commands.count == first + len(found.values):
+                self._taken.popleft()
 
-    def _command(self, value: bytes) -> Command | ClockAdvanced:
-        place = f"{COMMAND}, partition {self.partition}"
-        try:
-            command = decode_command(value)
-        except Malformed as fault:
-            raise CorruptLog(place, 0, str(fault)) from None
-        if isinstance(command, UnknownEvent):
-            raise LogError(f"{place}: a command with tag {command.tag}, which this program does not know")
-        return command
+    def _refuse(self, handled: int, why: Why) -> None:
+        """A command was not done: a dead letter says so, in its place among the events."""
+        count = self._first + handled
+        first, found = next(taken for taken in reversed(self._taken) if taken[0] <= count)
+        value, key = found.values[count - first], found.keys[count - first]
+        if why is Why.UNKNOWN_HOST and self._own.is_elsewhere(decode_command(value).host):
+            why = Why.OTHER_PARTITION
+        offset = found.offset + count - first
+        self.outlet.refuse(Refused(why, self.partition, offset, key, value), self.hosts.clock_ns)
 
     def summary(self) -> ShardSummary:
         """What it came to."""
@@ -227,7 +255,19 @@ class Shard:
             ],
             ledger=list(hosts),
             guests=list(guests),
+            letters={why.name.lower(): count for why, count in sorted(self.outlet.letters.items())},
         )
+
+
+def _mail(value: bytes) -> Mail:
+    """The command that some bytes are, or why they are none."""
+    try:
+        command = decode_command(value)
+    except Malformed:
+        if value == LOST:
+            return Why.CORRUPT
+        return Why.OVERSIZED if len(value) > EVENT_SIZE_MAX else Why.UNDECODABLE
+    return Why.UNKNOWN_TAG if isinstance(command, UnknownEvent) else command
 
 
 def first_of(faults: BaseExceptionGroup) -> BaseException:

@@ -8,19 +8,19 @@ Source: the design's section 4, "Commands are idempotent".
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeGuard
 
-from fleet.codec import decode_command, encode
+from fleet.codec import UnknownEvent, decode_any, encode
 from fleet.log.protocol import Log, Written
 from fleet.outlet import NS_PER_MS
 from fleet.pace import Pace
-from nodes.actor import Roster
-from nodes.events import ClockAdvanced
+from nodes.actor import PLAN, Roster
+from nodes.events import COMMAND, ClockAdvanced, Event
 from nodes.events.commands import Command
 from nodes.stack.machine import NS_PER_S
 
 AHEAD_MAX: Final = 16_384  # commands that are written and not handled; the writer waits at the bound
-ORIGIN: Final = 0  # of a plan's commands
+ORIGIN: Final = PLAN  # of a plan's commands
 CLOCK_NS: Final = 60 * NS_PER_S  # between two advances of the clock
 SETTLE_CLOCKS: Final = 2  # of them until reboots and restarts are over too
 
@@ -142,12 +142,24 @@ class CommandWriter:
         )
 
 
+def is_planned(command: Event | UnknownEvent) -> TypeGuard[Command | ClockAdvanced]:
+    """Whether a command is the plan's, or the clock's."""
+    return isinstance(command, ClockAdvanced) or (isinstance(command, Command) and command.origin == ORIGIN)
+
+
 def end_of(log: Log, partition: int) -> End:
-    """The end of a partition. The plan's commands are numbered among themselves, whatever lies between."""
+    """The end of a partition. The plan's commands are numbered among themselves, whatever lies between.
+
+    Anything may lie between: a command is the plan's last one when the one before it is there, too.
+    """
     offset = -1
+    last: Planned | None = None
     for entry in log.commands_backwards(partition):
         offset = max(offset, entry.offset)
-        command = decode_command(entry.value)
-        if isinstance(command, ClockAdvanced) or (isinstance(command, Command) and command.origin == ORIGIN):
-            return End(offset + 1, Planned(entry.offset, command))
-    return End(offset + 1, None)
+        command = decode_any(COMMAND, entry.value)
+        if is_planned(command):
+            if last is not None and last.command.n == command.n + 1:
+                return End(offset + 1, last)
+            if last is None or last.command.n != command.n:
+                last = Planned(entry.offset, command)
+    return End(offset + 1, last if last is not None and last.command.n == 0 else None)

@@ -10,6 +10,9 @@ longest ago are put away as their snapshots; one comes back when it is touched, 
 is good until the next command or question. A checkpoint holds all that the hosts of a partition are, and another
 ``Hosts`` goes on from it.
 
+A command that cannot be done, whoever sent it, changes nothing but the clock: it is refused, in its turn, with the
+reason. The scenario's commands and the clock's are numbered among themselves: one that is not the next is none.
+
 Overload is back-pressure, never loss: ``send`` waits while the mailbox is full, and the hosts wait while ``flush``
 does. When no mail comes for a moment, ``idle`` is called, between two commands: what was published need not wait.
 
@@ -26,7 +29,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from nodes.events import ClockAdvanced, Event
+from nodes.events import ClockAdvanced, Event, Why
 from nodes.events.commands import FAULT_COMMANDS, Command
 from nodes.ledger import Ledger, LedgerSum
 from nodes.spec.layout import Malformed
@@ -41,6 +44,11 @@ _FAULTS: Final = frozenset(FAULT_COMMANDS)
 MAILBOX_MAX: Final = 8192  # commands that wait; a sender waits at the bound
 IDLE_S: Final = 0.05  # real time without mail, until what was published is not kept any longer
 BATCH_MAX: Final = 1024  # commands handled before what they wrote is flushed
+PLAN: Final = 0  # origin of the scenario's commands
+ORIGINS_MAX: Final = (
+    65_536  # whose last number is kept; a further one takes the place of the oldest, but the plan's
+)
+AHEAD_NS_MAX: Final = 3600 * NS_PER_S  # that the time of a command from outside may lie ahead of the clock
 ACTIVE_MAX: Final = 1024  # hosts in memory; beyond, quiet ones are put away until half of it is left
 _STAMPS_KEPT: Final = 4096  # errors come in bursts
 _LAST_TOUCHED: Final = attrgetter("now", "index")
@@ -85,6 +93,10 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     unknown: int
     faults: int
     mark_ns: int  # the last watermark
+    planned: int = 0  # number of the plan's next command
+
+
+Mail = Command | ClockAdvanced | Why  # Why: what stood there is no command
 
 
 class Hosts:
@@ -97,6 +109,7 @@ class Hosts:
         "_handled",
         "_mark_ns",
         "_outlet",
+        "_planned",
         "_roster",
         "_sweep_at",
         "_timers",
@@ -125,7 +138,8 @@ class Hosts:
         self._sweep_at = active_max  # hosts in memory at which some are put away before the next comes
         self.ignored = 0  # commands that were handled before
         self.unknown = 0  # commands for hosts that do not exist
-        self._handled: dict[int, int] = {}  # origin -> highest number handled
+        self._handled: dict[int, int] = {}  # origin -> highest number handled; in the order in which they came
+        self._planned = 0  # number of the plan's next command
         self._timers: list[tuple[int, int, int, Machine, Timer, tuple[int, int, int]]] = []
         self._timers_set = 0
 
@@ -146,24 +160,50 @@ class Hosts:
             machine.fire(due_ns, timer, numbers)
         self.clock_ns = max(self.clock_ns, time_ns)
 
-    def handle(self, command: Command | ClockAdvanced) -> None:
-        """One command, in its turn. One that was sent before changes nothing, nor does a clock that stands."""
-        self.advance(command.time_ns)
-        if isinstance(command, ClockAdvanced):
-            if command.time_ns > self._mark_ns:
-                self._mark_ns = command.time_ns
+    def handle(self, mail: Mail) -> Why | None:
+        """One command, in its turn; why it was not done. One that was sent before changes nothing.
+
+        Nor does a clock that stands.
+        """
+        if isinstance(mail, Why):
+            return mail
+        untimely = self.untimely(mail)
+        if untimely is not None:
+            return untimely
+        if isinstance(mail, ClockAdvanced) or mail.origin == PLAN:
+            self._planned += mail.n == self._planned
+        self.advance(mail.time_ns)
+        if isinstance(mail, ClockAdvanced):
+            if mail.time_ns > self._mark_ns:
+                self._mark_ns = mail.time_ns
                 self._outlet.watermark(self.clock_ns)
-            return
-        if command.sequence <= self._handled.get(command.origin, 0):
+            return None
+        return self._do(mail)
+
+    def untimely(self, mail: Command | ClockAdvanced) -> Why | None:
+        """Why a command cannot come now, whatever it is."""
+        if isinstance(mail, ClockAdvanced) or mail.origin == PLAN:
+            return Why.OUT_OF_PLAN if mail.n > self._planned else None
+        return Why.FAR_AHEAD if mail.time_ns > self.clock_ns + AHEAD_NS_MAX else None
+
+    def _do(self, command: Command) -> Why | None:
+        """What its host does, unless it was sent before."""
+        last = self._handled.get(command.origin)
+        if command.sequence <= (last or 0):
             self.ignored += 1
-            return
+            return None
+        if last is None and len(self._handled) >= ORIGINS_MAX:
+            del self._handled[next(origin for origin in self._handled if origin != PLAN)]
         self._handled[command.origin] = command.sequence
-        self.faults += type(command) in _FAULTS
         machine = self.machine(command.host)
         if machine is None:
             self.unknown += 1
-        else:
-            apply(machine, command, self.clock_ns)
+            return Why.UNKNOWN_HOST
+        if not machine.platform.limits.admit(command):
+            return Why.OUT_OF_RANGE
+        self.faults += type(command) in _FAULTS
+        apply(machine, command, self.clock_ns)
+        return None
 
     def machine(self, host: str) -> Machine | None:
         """A host, made when first touched, brought back when put away; None for a name that nobody has."""
@@ -212,9 +252,15 @@ class Hosts:
 
     def checkpoint(self) -> tuple[bytes, dict[str, bytes]]:
         """Where the partition stands, and the snapshot of every host that was ever touched, by name."""
-        handled = sorted(self._handled.items())
         standing = Standing(
-            SNAPSHOT_FORMAT, self.clock_ns, handled, self.ignored, self.unknown, self.faults, self._mark_ns
+            SNAPSHOT_FORMAT,
+            self.clock_ns,
+            list(self._handled.items()),
+            self.ignored,
+            self.unknown,
+            self.faults,
+            self._mark_ns,
+            self._planned,
         )
         waiting: dict[int, list[Waiting]] = {}
         for time_ns, place, _, _, timer, numbers in sorted(self._timers):
@@ -234,6 +280,7 @@ class Hosts:
         self.clock_ns, self.ignored, self.unknown = found.clock_ns, found.ignored, found.unknown
         self.faults, self._mark_ns = found.faults, found.mark_ns
         self._handled = dict(found.handled)
+        self._planned = found.planned
         for host, stored in hosts.items():
             self._resume_host(host, stored)
 
@@ -261,6 +308,10 @@ def _standing(standing: bytes) -> Standing:
     return found
 
 
+def _nobody(_: int, __: Why) -> None:
+    """Nobody wants to know."""
+
+
 class Actors:
     """The task that drains the mailbox of a partition's hosts."""
 
@@ -272,15 +323,18 @@ class Actors:
         self.handled = 0  # commands that went through
         self.done: Callable[[], None] | None = None  # called behind each batch
         self.idle: Callable[[], Awaitable[None]] | None = None  # called when no mail has come for a while
+        self.refused: Callable[[int, Why], None] = (
+            _nobody  # how many were handled before, and why this one was not
+        )
         self._outlet = outlet
-        self._mailbox: deque[Command | ClockAdvanced] = deque()
+        self._mailbox: deque[Mail] = deque()
         self._mailbox_max = mailbox_max
         self._batch_max = batch_max
         self._changed = asyncio.Condition()
         self._closed = False
         self._stopped = False
 
-    async def send(self, commands: Sequence[Command | ClockAdvanced]) -> None:
+    async def send(self, commands: Sequence[Mail]) -> None:
         """Put commands into the mailbox, in order; waits while it is full."""
         sent = 0
         while sent < len(commands):
@@ -311,8 +365,10 @@ class Actors:
             if not self._mailbox:
                 return
             count = min(self._batch_max, len(self._mailbox))
-            for _ in range(count):
-                self.hosts.handle(self._mailbox.popleft())
+            for index in range(count):
+                why = self.hosts.handle(self._mailbox.popleft())
+                if why is not None:
+                    self.refused(self.handled + index, why)
             self.handled += count
             await self._outlet.flush()
             if self.done is not None:

@@ -4,11 +4,11 @@ import msgspec
 import pytest
 from hypothesis import strategies as st
 
-from nodes.events import HOST_EVENTS, ClockAdvanced
+from nodes.events import HOST_EVENTS, ClockAdvanced, CommandRefused
 from nodes.events.commands import HOST_COMMANDS
 
 COMMANDS = (ClockAdvanced, *HOST_COMMANDS)
-KINDS = tuple(dict.fromkeys((*HOST_EVENTS, *HOST_COMMANDS)))
+KINDS = tuple(dict.fromkeys((*HOST_EVENTS, CommandRefused, *HOST_COMMANDS)))
 VALUES = {
     int: st.integers(-(1 << 63), (1 << 64) - 1),
     str: st.text(max_size=40),

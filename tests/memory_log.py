@@ -4,7 +4,7 @@ import asyncio
 
 from fleet.codec import TOPICS
 from fleet.log.protocol import Commands, Entry, LogError, Standing
-from nodes.events import COMMAND, HOST_TOPICS
+from nodes.events import COMMAND, SHARD_TOPICS
 
 
 class MemoryLog:
@@ -65,13 +65,13 @@ class MemoryFeed:
 
     async def next(self):
         while not self._stopped:
-            values = [record.value for record in self._stored[self._offset :]]
-            found = Commands(self._offset, values)
+            stored = self._stored[self._offset :]
+            found = Commands(self._offset, [record.value for record in stored], [record.key for record in stored])
             self._offset = found.behind
-            if values or (self._end is not None and self._offset >= self._end):
+            if stored or (self._end is not None and self._offset >= self._end):
                 return found
             await asyncio.sleep(self._poll_s)
-        return Commands(self._offset, [])
+        return Commands(self._offset, [], [])
 
 
 class MemoryWriter:
@@ -86,7 +86,7 @@ class MemoryWriter:
         self._taken_over = True
         covered, checkpoint = self._log.checkpoints.get(self._partition, ({}, None))
         behind = {
-            topic: self._log.read(topic, self._partition, start=covered.get(topic, 0)) for topic in HOST_TOPICS
+            topic: self._log.read(topic, self._partition, start=covered.get(topic, 0)) for topic in SHARD_TOPICS
         }
         return Standing(checkpoint, behind)
 

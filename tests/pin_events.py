@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from fleet.codec import encode
-from nodes.events import COMMAND
+from nodes.events import COMMAND, DEAD_LETTER
 from tests.facts import HEAD, KINDS, example_of, fields_of, tag_of
 
 PINNED = Path(__file__).parent / "golden" / "events.json"
@@ -33,7 +33,7 @@ def schema_of(kind):
 
 
 def _level(kind):
-    if kind.topic == COMMAND:
+    if kind.topic in (COMMAND, DEAD_LETTER):
         return None
     return fields_of(kind)[len(HEAD)].name if kind.level is None else kind.level.name.lower()
 

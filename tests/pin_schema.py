@@ -1,15 +1,18 @@
-"""Writes what is made of the declarations: the schema that scenarios name, and the table of keys in their README.
+"""Writes what is made of the declarations: the schema that scenarios name, the table of keys in their README, and
+the AsyncAPI document.
 
-``python -m tests.pin_schema`` after a change of ``fleet.tables`` or ``fleet.script``.
+``python -m tests.pin_schema`` after a change of ``fleet.tables``, ``fleet.script``, ``nodes.events`` or topics.
 """
 
 import json
 
+from fleet.asyncapi import text
 from fleet.schema import keys, schema
 from tests.runs import ROOT
 
 SCHEMA = ROOT / "deploy" / "scenarios" / "scenario.schema.json"
 README = ROOT / "deploy" / "scenarios" / "README.md"
+ASYNCAPI = ROOT / "deploy" / "asyncapi.yaml"
 FIRST = "### The scenario\n"  # of the table of keys
 HOW = "The keys of scenarios changed: run python -m tests.pin_schema."
 
@@ -26,6 +29,7 @@ def readme_text(before):
 def main():
     SCHEMA.write_text(schema_text())
     README.write_text(readme_text(README.read_text()))
+    ASYNCAPI.write_text(text())
 
 
 if __name__ == "__main__":

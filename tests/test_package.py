@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleet import __version__
+from fleet.manifest import BEHAVIOUR
 from fleet.scenario import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,7 +56,7 @@ def test_it_holds_the_packages_and_nothing_else(unpacked):
 
 
 def test_it_runs_elsewhere_with_its_scenarios(unpacked):
-    assert elsewhere(unpacked, "--version").stdout == f"rasfleet, version {__version__}\n"
+    assert elsewhere(unpacked, "--version").stdout == f"rasfleet, version {__version__}, behaviour {BEHAVIOUR}\n"
     done = elsewhere(unpacked, "run", "storm", "--hosts", "3", "--faults", "50", "--json")
     assert done.returncode == 0, done.stderr
     assert (unpacked.parent / "runs" / "storm" / "summary.json").is_file()

@@ -55,6 +55,7 @@ def _told(log: "AnyLog") -> dict[str, object]:
         "records": {topic: log.count(topic) for topic in TOPICS},
         "bytes": sum(os.path.getsize(path) for path in files) if files else None,  # noqa: PTH202 (it may vanish)
         "faults": summary and summary.faults,
+        "dead_letters": summary and summary.dead_letters,
         "digest": summary and summary.digest,
     }
 

@@ -75,18 +75,30 @@ def _checked(run: str, kafka: str | None) -> tuple["Report", str]:
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @of_brokers
+@click.option(
+    "--cloudevents",
+    is_flag=True,
+    help="As CloudEvents 1.0. To Kafka: headers (binary mode). To a file: its events, one JSON object a line.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def copy(source: str, target: str, kafka: str | None, *, as_json: bool) -> None:
+def copy(source: str, target: str, kafka: str | None, *, cloudevents: bool, as_json: bool) -> None:
     """Copy a run's log: a folder, or kafka:NAME on the brokers that --kafka or RASFLEET_KAFKA names.
 
-    TO is new. The copy holds the same commands, events and summary, and rasfleet log verify finds it whole.
+    TO is new. The copy holds the same commands, events and summary, and rasfleet log verify finds it whole; a file
+    of CloudEvents holds events alone.
     """
-    from fleet.copying import copy
+    from fleet.copying import copy, described, structured
     from fleet.place import ON_BROKERS, opened, servers_of
 
     servers = servers_of(kafka) if ON_BROKERS in (source[: len(ON_BROKERS)], target[: len(ON_BROKERS)]) else None
     with opened(source, servers if source.startswith(ON_BROKERS) else "") as log:
-        copied = copy(log, _made(target, servers, log.manifest))
+        if cloudevents and not target.startswith(ON_BROKERS):
+            copied = structured(log, Path(target))
+        else:
+            made = _made(target, servers, log.manifest)
+            if cloudevents:
+                made.headers_of = described(log).headers  # type: ignore[union-attr]
+            copied = copy(log, made)
     if as_json:
         click.echo(json.dumps({"from": source, "to": target} | copied._asdict()))
         return

@@ -26,7 +26,7 @@ def runs(kafka: str | None, *, as_json: bool) -> None:
     for each in found:
         click.echo(
             f"{each['run']:24}{each['scenario']:16}seed {each['seed']:<8}{each['partitions']:>3} partitions  "
-            f"{each['ended']:<12}{each['digest'] or ''}".rstrip()
+            f"{each['ended']:<12}{each['digest'] or ''}{_dead(each['dead_letters'])}".rstrip()
         )
 
 
@@ -40,7 +40,12 @@ def _object(kept: "Kept") -> dict[str, object]:
         "behaviour": kept.manifest.behaviour,
         "ended": "finished" if kept.summary is not None else f"{kept.ended} of {partitions}",
         "digest": kept.summary and kept.summary.digest,
+        "dead_letters": kept.summary and kept.summary.dead_letters,
     }
+
+
+def _dead(letters: object) -> str:
+    return f"  dead letters {json.dumps(letters)}" if letters else ""
 
 
 command = runs

@@ -1,4 +1,4 @@
-"""``rasfleet schema``: what a scenario may hold, for editors and for people."""
+"""``rasfleet schema``: what a scenario may hold, and what a run's topics do."""
 
 import json
 
@@ -7,7 +7,7 @@ import click
 
 @click.group(name="schema")
 def schema() -> None:
-    """Print what a scenario may hold: its JSON Schema, or a table of its keys."""
+    """Print what a scenario may hold, and what the topics of a run hold."""
 
 
 @schema.command(name="scenario")
@@ -24,6 +24,30 @@ def keys() -> None:
     from fleet.schema import keys as table
 
     click.echo(table())
+
+
+@schema.command(name="event")
+def event() -> None:
+    """Print the JSON Schema of events: as rasfleet tail --json prints them, and as arrays on the wire."""
+    from fleet.wire import EVENTS, schemas
+
+    click.echo(json.dumps(schemas(EVENTS, "event"), indent=2))
+
+
+@schema.command(name="command")
+def command_() -> None:
+    """Print the JSON Schema of commands: as rasfleet tail --json prints them, and as arrays on the wire."""
+    from fleet.wire import COMMANDS, schemas
+
+    click.echo(json.dumps(schemas(COMMANDS, "command"), indent=2))
+
+
+@schema.command(name="asyncapi")
+def asyncapi() -> None:
+    """Print the AsyncAPI document of a run's topics on Kafka, as deploy/asyncapi.yaml has it."""
+    from fleet.asyncapi import text
+
+    click.echo(text(), nl=False)
 
 
 command = schema

@@ -30,6 +30,7 @@ TOPICS: Final = {
     "syndrome": "ras.syndrome.v1",
     "cper": "ras.cper.v1",
     "outcome": "ras.outcome.v1",
+    "dead-letter": "ras.command.v1.dlq",
 }
 
 
@@ -52,7 +53,7 @@ class Given(TypedDict):
     multiple=True,
     type=click.Choice([*TOPICS, *TOPICS.values()]),
     metavar="T",
-    help="syndrome, cper, outcome (these three by default) or command; may be given several times.",
+    help="syndrome, cper, outcome (these three by default), command or dead-letter; may be given several times.",
 )
 @click.option("--host", help="Events of one host.")
 @click.option("--since", help="From this virtual time on: 90, 1.5h, 2026-01-01T00:20:00Z.")
@@ -71,7 +72,7 @@ def tail(run: str, topics: tuple[str, ...], **given: Unpack[Given]) -> None:
         if not damage.torn:
             damaged.append(f"{path}: at byte {damage.start}: {damage.reason}")
 
-    named = [TOPICS.get(topic, topic) for topic in topics] or list(TOPICS.values())[1:]
+    named = [TOPICS.get(topic, topic) for topic in topics] or list(TOPICS.values())[1:4]
     host = given["host"]
     with opened(run, given["kafka"]) as log:
         found = _followed(log, named, host) if given["follow"] else _events(log, named, host, on_damage)
@@ -128,18 +129,16 @@ def _events(log: "AnyLog", topics: list[str], host: str | None, on_damage: "OnDa
 def _decoded(
     log: "AnyLog", topic: str, partition: int, host: str | None, on_damage: "OnDamage"
 ) -> "Iterator[Decoded]":
-    from fleet.codec import decode_command, decode_event
+    from fleet.codec import decode_any
     from fleet.log.files import FileLog
-    from nodes.events import COMMAND
 
-    decode = decode_command if topic == COMMAND else decode_event
     if isinstance(log, FileLog):
         entries = log.read(topic, partition, on_damage=on_damage)
     else:
         entries = log.read(topic, partition)
     for entry in entries:
         if host is None or entry.key == host.encode():
-            yield entry, decode(entry.value)
+            yield entry, decode_any(topic, entry.value)
 
 
 def _line(told: dict[str, object]) -> str:

@@ -15,7 +15,7 @@ from fleet.log.batches import batch_of
 from fleet.log.frames import frame_at, frame_of
 from fleet.log.protocol import Checkpoint, CorruptLog, LogError, Record, Standing
 from fleet.log.segments import Found, Segments, entries_in
-from nodes.events import COMMAND, HOST_TOPICS
+from nodes.events import COMMAND, SHARD_TOPICS
 
 Done = TypeVar("Done")
 
@@ -42,7 +42,7 @@ class FileWriter:
         last = next((index for index in reversed(range(len(found))) if found[index].place.has_checkpoint), None)
         checkpoint = None if last is None else self._checkpoint(found[last])
         behind = found if last is None else found[last + 1 :]
-        streams = {topic: entries_in(behind, topic, self._partition) for topic in HOST_TOPICS}
+        streams = {topic: entries_in(behind, topic, self._partition) for topic in SHARD_TOPICS}
         return Standing(checkpoint, streams, self._segments.said)
 
     def _checkpoint(self, found: Found) -> Checkpoint:

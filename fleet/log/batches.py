@@ -68,24 +68,25 @@ def entries_of(batch: bytes, topic: str, partition: int) -> Iterator[Entry]:
         raise Malformed("record batch", at, f"{len(batch) - at} bytes behind the last of {count} records")
 
 
-def values_of(batch: bytes) -> tuple[int, list[bytes]]:
-    """Offset of the first record, and the values alone; as ``entries_of`` reads them. Raises Malformed."""
+def values_of(batch: bytes) -> tuple[int, list[bytes], list[bytes]]:
+    """Offset of the first record, the values and the keys; as ``entries_of`` reads them. Raises Malformed."""
     offset, _, count = _checked_head(batch)
-    values = []
+    values, keys = [], []
     at = BATCH_HEAD_SIZE
     try:
         for _ in range(count):
-            value, at = _value_at(batch, at)
+            key, value, at = _pair_at(batch, at)
             values.append(value)
+            keys.append(key)
     except IndexError:
         raise Malformed("record batch", len(batch), f"record {len(values)} of {count} is not all there") from None
     if at != len(batch):
         raise Malformed("record batch", at, f"{len(batch) - at} bytes behind the last of {count} records")
-    return offset, values
+    return offset, values, keys
 
 
-def _value_at(batch: bytes, at: int) -> tuple[bytes, int]:
-    """The value of a record and where the next one begins; IndexError behind the batch's end.
+def _pair_at(batch: bytes, at: int) -> tuple[bytes, bytes, int]:
+    """Key and value of a record and where the next one begins; IndexError behind the batch's end.
 
     Numbers of one byte are read in place, since nearly all are.
     """
@@ -102,12 +103,13 @@ def _value_at(batch: bytes, at: int) -> tuple[bytes, int]:
     at += 1
     size = batch[at]
     size, at = (size >> 1, at + 1) if size < 0x80 else _varint(batch, at)
-    at += max(size, 0)
+    key = batch[at : at + max(size, 0)]
+    at += len(key)
     size = batch[at]
     size, at = (size >> 1, at + 1) if size < 0x80 else _varint(batch, at)
     if size < 0 or at + size + 1 != behind or batch[behind - 1]:
         raise Malformed("record batch", start, "a record does not fill its bytes")
-    return batch[at : at + size], behind
+    return key, batch[at : at + size], behind
 
 
 def _checked_head(batch: bytes) -> tuple[int, int, int]:

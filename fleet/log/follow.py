@@ -164,36 +164,37 @@ class FileFeed:
         """Further commands, durable; waits for some. Empty: there will be no more. Raises LogError."""
         pause_s = POLL_S
         while not self._stopped and (self._end is None or self._offset < self._end):
-            values = await asyncio.to_thread(self._read)
-            if values:
-                found = Commands(self._offset, values)
+            found = await asyncio.to_thread(self._read)
+            if found.values:
                 self._offset = found.behind
                 return found
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, POLL_MAX_S)
-        return Commands(self._offset, [])
+        return Commands(self._offset, [], [])
 
-    def _read(self) -> list[bytes]:
+    def _read(self) -> Commands:
         if not self._started:
             self._frames.skip_to(COMMAND, self._offset)
             self._started = True
-        values: list[bytes] = []
+        found = Commands(self._offset, [], [])
         for _ in range(READ_FRAMES_MAX):
             frame = self._frames.next()
             if frame is None:
                 break
             for part in frame.parts:
-                values += self._values(part.batch, frame.start)
-        if values:
+                self._take(found, part.batch, frame.start)
+        if found.values:
             self._frames.sync()
-        return values
+        return found
 
-    def _values(self, batch: bytes, start: int) -> list[bytes]:
+    def _take(self, found: Commands, batch: bytes, start: int) -> None:
         try:
-            first, values = values_of(batch)
+            first, values, keys = values_of(batch)
         except Malformed as fault:
             raise CorruptLog(str(self._frames.path), start, f"in {COMMAND}: {fault}") from None
-        return values[max(0, self._offset - first) :]
+        before = max(0, self._offset - first)
+        found.values.extend(values[before:])
+        found.keys.extend(keys[before:])
 
     def close(self) -> None:
         """Be done with it."""

@@ -12,7 +12,7 @@ Source: the design's section 4.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -95,11 +95,15 @@ class EventWriter(Protocol):
         """Nothing more will be written."""
 
 
+LOST: Final = b"\xc1"  # in place of a value that cannot be read any more; no MessagePack begins so
+
+
 class Commands(NamedTuple):
-    """Commands that stand one behind the other."""
+    """Commands that stand one behind the other. One whose bytes are lost has LOST in their place."""
 
     offset: int  # of the first
     values: list[bytes]
+    keys: list[bytes]
 
     @property
     def behind(self) -> int:

@@ -5,9 +5,11 @@ from typing import Final
 from nodes.events.head import (
     COMMAND,
     CPER,
+    DEAD_LETTER,
     HOST_TOPICS,
     NO_GUEST,
     OUTCOME,
+    SHARD_TOPICS,
     SYNDROME,
     ClockAdvanced,
     Event,
@@ -17,6 +19,7 @@ from nodes.events.head import (
     Signal,
     SignalCode,
 )
+from nodes.events.letters import CommandRefused, Why
 from nodes.events.outcomes import (
     CallFailed,
     FirmwareStopped,
@@ -106,14 +109,17 @@ HOST_EVENTS: Final = (
 __all__ = [
     "COMMAND",
     "CPER",
+    "DEAD_LETTER",
     "HOST_EVENTS",
     "HOST_TOPICS",
     "NO_GUEST",
     "OUTCOME",
+    "SHARD_TOPICS",
     "SYNDROME",
     "BootErrorFound",
     "CallFailed",
     "ClockAdvanced",
+    "CommandRefused",
     "ErrorRecorded",
     "Event",
     "FirmwareStopped",
@@ -157,4 +163,5 @@ __all__ = [
     "VirtualSErrorTaken",
     "VmExited",
     "WatchdogExpired",
+    "Why",
 ]

@@ -18,6 +18,8 @@ SYNDROME: Final = "ras.syndrome.v1"
 CPER: Final = "ras.cper.v1"
 OUTCOME: Final = "ras.outcome.v1"
 HOST_TOPICS: Final = (SYNDROME, CPER, OUTCOME)  # what hosts write, in the order of their place in a frame
+DEAD_LETTER: Final = f"{COMMAND}.dlq"  # commands that were not done
+SHARD_TOPICS: Final = (*HOST_TOPICS, DEAD_LETTER)  # what a shard writes
 NO_GUEST: Final = -1
 
 

@@ -20,6 +20,7 @@ from nodes.linux.versions import BEHAVIOUR
 from nodes.policy import Handling, RecordLocation, Switches
 from nodes.spec.aarch64 import SCR_FIRMWARE_FIRST, SCR_KERNEL_FIRST
 from nodes.spec.mm import is_supported
+from nodes.stack.limits import Limits, Shape
 
 MM_BUFFER: Final = 0x7B00_0000  # where QEMU keeps its buffer when asked by MM_COMMUNICATE; assumed
 PLATFORMS_MAX: Final = 4096  # distinct pairs of shape and switches kept; an older one is computed again
@@ -46,6 +47,7 @@ class Platform:
         "guest_map",
         "host_config",
         "host_map",
+        "limits",
         "qemu",
         "setup",
         "shape",
@@ -67,6 +69,7 @@ class Platform:
         )
         self.qemu: QemuBehaviour = QEMU[switches.qemu]
         self.source_kinds = source_kinds(switches.notification)
+        self.limits = Limits(Shape(shape.sockets, self.setup.geometry.dimm_count, shape.guests, shape.pes))
         self.host_config = KernelConfig(
             BEHAVIOUR[switches.kernel], self.host_map, len(self.source_kinds), switches.panic_on_oops
         )

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleet.codec import EVENT_SIZE_MAX, UnknownEvent, decode_command, decode_event, encode
-from nodes.events import HOST_EVENTS, ErrorRecorded, Event, PoisonStored
+from nodes.events import HOST_EVENTS, CommandRefused, ErrorRecorded, Event, PoisonStored
 from nodes.events.commands import HOST_COMMANDS, Command, InjectFault
 from nodes.spec.layout import Malformed
 from tests.declared import mutated
@@ -166,5 +166,5 @@ def test_every_declared_event_can_be_decoded():
     declared = {*Event.__subclasses__(), *Command.__subclasses__()} - {Command}
 
     assert declared == set(KINDS)
-    assert set(HOST_EVENTS) == {kind for kind in declared if not issubclass(kind, Command)}
+    assert {*HOST_EVENTS, CommandRefused} == {kind for kind in declared if not issubclass(kind, Command)}
     assert set(HOST_COMMANDS) == {kind for kind in declared if issubclass(kind, Command)}

@@ -96,7 +96,7 @@ class HoledFeed(MemoryFeed):
             if self._end is not None and self._offset >= self._end:
                 break
             await asyncio.sleep(0)
-        return Commands(self._offset, [])
+        return Commands(self._offset, [], [])
 
 
 def test_a_run_comes_to_the_same_where_offsets_are_missing_and_when_it_resumes_there():

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from fleet.codec import TOPICS
-from fleet.log.kafka.names import CHECKPOINT, DEAD_COMMANDS, RUNS, checked_name, group_of, topic_of
-from nodes.events import COMMAND, HOST_TOPICS
+from fleet.log.kafka.names import CHECKPOINT, RUNS, checked_name, group_of, topic_of
+from nodes.events import COMMAND, DEAD_LETTER, HOST_TOPICS, SHARD_TOPICS
 
 SIMULATOR: Final = "simulator"  # begins runs, writes their commands
 WORKER: Final = "worker"  # handles commands
@@ -45,12 +45,12 @@ TABLE: Final = (
     Access(SIMULATOR, ("Create", "Read", "Write"), TOPIC, (RUNS,)),
     Access(SIMULATOR, ("Create", "Describe", "DescribeConfigs"), TOPIC, ("*",)),
     Access(SIMULATOR, ("Read", "Write"), TOPIC, (COMMAND,)),
-    Access(WORKER, ("Read", "Write"), TOPIC, (RUNS, *HOST_TOPICS, CHECKPOINT, DEAD_COMMANDS)),
+    Access(WORKER, ("Read", "Write"), TOPIC, (RUNS, *SHARD_TOPICS, CHECKPOINT)),
     Access(WORKER, ("Read",), TOPIC, (COMMAND,)),
     Access(WORKER, ("Read",), GROUP, ("{group}",)),
     *_reads(CONSUMER),
     *_reads(SCORER),
-    Access(SCORER, ("Read",), TOPIC, (COMMAND,)),
+    Access(SCORER, ("Read",), TOPIC, (COMMAND, DEAD_LETTER)),
 )
 
 
@@ -105,5 +105,5 @@ def _covers(acl: Acl, operation: str, kind: str, name: str) -> bool:
 
 
 assert {topic for access in TABLE if access.kind == TOPIC for topic in access.names} == {
-    *TOPICS, DEAD_COMMANDS, CHECKPOINT, RUNS, "*",
+    *TOPICS, CHECKPOINT, RUNS, "*",
 }, "every topic has its line"  # fmt: skip

@@ -1,9 +1,6 @@
-"""The commands of one partition as they come, and what could not be read of them.
+"""The commands of one partition as they come, and the records of any topic for those who follow a run.
 
-A stretch that is corrupt is passed over, since the run has to go on; where it was and why is written to the topic
-of dead letters. Whoever handles the commands again passes over the same stretch.
-
-Source: the design's section 4 (topics); the names of a dead letter's fields are those of ``conventions``.
+Source: the design's section 4 (commands).
 """
 
 from collections import deque
@@ -51,7 +48,7 @@ class KafkaFeed:
                 break
             for run in runs_of(await self._loop.wait(self._reader.next(POLL_S))):
                 self._runs.extend(_cut(run))
-        return Commands(self._behind, [])
+        return Commands(self._behind, [], [])
 
     def close(self) -> None:
         """Be done with it."""
@@ -61,7 +58,8 @@ class KafkaFeed:
 
 def _cut(run: Commands) -> Iterator[Commands]:
     for at in range(0, len(run.values), GIVEN_MAX):
-        yield Commands(run.offset + at, run.values[at : at + GIVEN_MAX])
+        behind = at + GIVEN_MAX
+        yield Commands(run.offset + at, run.values[at:behind], run.keys[at:behind])
 
 
 class KafkaFollowing:

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from fleet.codec import TOPICS
 from fleet.log.kafka.board import Board
 from fleet.log.kafka.checkpoints import backwards
@@ -20,18 +18,18 @@ from fleet.log.kafka.feed import KafkaFeed, KafkaFollowing
 from fleet.log.kafka.group import Assigned, Group, Revoked
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.manifests import Runs
-from fleet.log.kafka.names import CHECKPOINT, DEAD_COMMANDS, RUNS, checked_name
+from fleet.log.kafka.names import CHECKPOINT, RUNS, checked_name
 from fleet.log.kafka.positions import Sieve
-from fleet.log.kafka.producer import Producer
-from fleet.log.kafka.reader import PATIENCE_S, Passed, Reader
+from fleet.log.kafka.producer import HeadersOf, Producer
+from fleet.log.kafka.reader import PATIENCE_S, Reader
 from fleet.log.kafka.stream import Stream, by_bytes
 from fleet.log.kafka.topics import Place, Topics
-from fleet.log.kafka.writer import KafkaWriter
+from fleet.log.kafka.writer import KafkaWriter, own_headers
 from fleet.log.protocol import Entry, Record
 from fleet.manifest import Manifest, Summary
 from nodes.events import COMMAND
 
-OF_A_RUN: Final = (*TOPICS, DEAD_COMMANDS, CHECKPOINT)
+OF_A_RUN: Final = (*TOPICS, CHECKPOINT)
 Told = TypeVar("Told")
 _SLOW: Final = (
     "aiokafka has no C extensions here and is about 20 times slower: install a wheel of it, or a C compiler"
@@ -56,6 +54,7 @@ class KafkaLog:
         self._outage = Outage(brokers.servers, say)
         self._commands = Producer(brokers, self._outage)
         self._closed = False
+        self.headers_of: Callable[[str, int], HeadersOf] = own_headers  # of the records of a topic's partition
         self._streams: dict[tuple[str, int], Stream] = {}
         self._writers: list[KafkaWriter] = []
         self._readers: set[Reader] = set()
@@ -104,17 +103,17 @@ class KafkaLog:
         position: int,
         *,
         patience_s: float | None = PATIENCE_S,
-        passed: Passed | None = None,
+        passes: bool = False,
     ) -> Reader:
         """Reads a partition from an offset in Kafka on."""
         place = Place(self.run, topic, partition)
-        return Reader(self._brokers, place, position, patience_s=patience_s, passed=passed)
+        return Reader(self._brokers, place, position, patience_s=patience_s, passes=passes)
 
     def parts(self, topic: str, partition: int, start: int, end: int | None = None) -> Iterator[list[Entry]]:
         """What stands between two offsets in Kafka; without an end, up to where the partition ends now."""
         if end is not None and start >= end:
             return
-        reader = self.reader(topic, partition, start, passed=_passed if topic == COMMAND else None)
+        reader = self.reader(topic, partition, start, passes=topic == COMMAND)
         self._readers.add(reader)
         try:
             upto = self.loop.call(reader.end()) if end is None else end
@@ -128,7 +127,7 @@ class KafkaLog:
         """The records of a partition from an offset on; events are at their positions, each once.
 
         An event never stands in front of the offset in Kafka that is its position. Raises CorruptLog, but for
-        commands: of them what is corrupt is passed over, as it is when they are handled.
+        commands: of them what is corrupt is LOST, as it is when they are handled.
         """
         if topic == COMMAND:
             for part in self.parts(topic, partition, start):
@@ -152,7 +151,7 @@ class KafkaLog:
 
     def commands_backwards(self, partition: int) -> Iterator[Entry]:
         """The commands that a partition holds, the last one first."""
-        windows = backwards(self.reader(COMMAND, partition, 0, passed=_passed))
+        windows = backwards(self.reader(COMMAND, partition, 0, passes=True))
         try:
             while (window := self.loop.call(_next(windows))) is not None:
                 yield from window
@@ -171,27 +170,13 @@ class KafkaLog:
                 lambda position: self.reader(topic, partition, position),
                 Place(self.run, topic, partition),
                 same=by_bytes,
+                headers_of=self.headers_of(topic, partition),
             )
         return stream
 
     def feed(self, partition: int, offset: int) -> KafkaFeed:
-        """The commands of a partition from an offset on. What is corrupt goes to the dead letters."""
-
-        async def passed(first: int, behind: int, reason: str) -> None:
-            letter = {
-                "reason": reason,
-                "topic": COMMAND,
-                "partition": partition,
-                "offset": first,
-                "behind": behind,
-            }
-            headers = [(f"dlq_{name}", str(value).encode()) for name, value in letter.items()]
-            await self._stream(DEAD_COMMANDS, 0).append([(0, b"", msgspec.json.encode(letter))], headers)
-            self._say(
-                f"{COMMAND}, partition {partition}: offsets {first} to {behind - 1} are corrupt, passed over"
-            )
-
-        reader = self.reader(COMMAND, partition, offset, patience_s=None, passed=passed)
+        """The commands of a partition from an offset on."""
+        reader = self.reader(COMMAND, partition, offset, patience_s=None, passes=True)
         self._readers.add(reader)
         return KafkaFeed(self.loop, reader)
 
@@ -214,7 +199,7 @@ class KafkaLog:
         """What hands out the records of some topics of a partition as they come, one for each topic."""
         found = []
         for topic in topics:
-            reader = self.reader(topic, partition, 0, passed=_passed if topic == COMMAND else None)
+            reader = self.reader(topic, partition, 0, passes=topic == COMMAND)
             sieve = None if topic == COMMAND else Sieve(0)
             found.append(KafkaFollowing(self.loop, reader, sieve))
         self._followed += found
@@ -367,7 +352,3 @@ async def _next(windows: AsyncGenerator[list[Entry], None]) -> list[Entry] | Non
 
 async def _closed(windows: AsyncGenerator[list[Entry], None]) -> None:
     await windows.aclose()
-
-
-async def _passed(first: int, behind: int, reason: str) -> None:
-    """Whoever handles the commands writes the dead letter."""

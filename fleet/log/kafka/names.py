@@ -7,11 +7,9 @@ import re
 from typing import Final
 
 from fleet.log.protocol import LogError
-from nodes.events import COMMAND
 
 RUNS: Final = "ras.runs"  # the one topic that all runs share
 CHECKPOINT: Final = "ras.checkpoint.v1"
-DEAD_COMMANDS: Final = f"{COMMAND}.dlq"
 RUN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 
 

@@ -10,7 +10,7 @@ Sources: aiokafka issues 1017, 1101; its sender and accumulator.
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -30,7 +30,14 @@ START_S: Final = 8.0  # for a producer to begin
 PAUSE_S: Final = 0.1  # between two tries to begin
 PAUSE_MAX_S: Final = 2.0  # they grow to this while no broker answers
 RECORDS_MAX: Final = 1 << 30  # of one producer to one partition; its sequence ends at 2**31
-Headers = Sequence[tuple[str, bytes]]  # of every record of a batch
+Headers = list[tuple[str, bytes]]
+HeadersOf = Callable[[Record], Headers]
+_NONE: Final[Headers] = []
+
+
+def without(_: Record) -> Headers:
+    """No record has headers."""
+    return _NONE
 
 
 class Unknown(Exception):
@@ -66,7 +73,9 @@ class Producer:
         self._beginning = asyncio.Lock()
         self.made = 0  # producers
 
-    async def send(self, place: Place, records: Sequence[Record], headers: Headers = ()) -> tuple[int, int]:
+    async def send(
+        self, place: Place, records: Sequence[Record], headers_of: HeadersOf = without
+    ) -> tuple[int, int]:
         """Send as many records as a batch takes: how many, and the offset of the first. Raises Unknown, LogError.
 
         An offset below 0: they are stored, nobody knows where.
@@ -75,7 +84,7 @@ class Producer:
         if self._sent[place] > self._records_max:
             await self._throw_away(producer)
             producer = await self._ready(place)
-        batch, count = filled(producer, records, headers)
+        batch, count = filled(producer, records, headers_of)
         self._sent[place] += count
         return count, await self._delivered(producer, batch, place)
 
@@ -168,17 +177,17 @@ class Producer:
             await self._throw_away(self._present)
 
 
-def filled(producer: Any, records: Sequence[Record], headers: Headers = ()) -> tuple[BatchBuilder, int]:
+def filled(producer: Any, records: Sequence[Record], headers_of: HeadersOf = without) -> tuple[BatchBuilder, int]:
     """A batch of the first records, closed so that nothing else gets into it; and how many they are.
 
     The builder's timestamps are milliseconds, whatever its documentation says.
     """
     batch: BatchBuilder = producer.create_batch()
     append = batch.append
-    of_all = list(headers)
     count = 0
-    for timestamp_ms, key, value in records:
-        if append(timestamp=timestamp_ms, key=key, value=value, headers=of_all) is None:
+    for record in records:
+        timestamp_ms, key, value = record
+        if append(timestamp=timestamp_ms, key=key, value=value, headers=headers_of(record)) is None:
             break
         count += 1
     batch.close()

@@ -2,15 +2,15 @@
 
 The offset behind what was handed out is kept here, and after any exception reading goes on there: what a consumer
 had in hand when it failed is read again. A consumer that stops without a word is noticed, since records stand
-behind it, and made anew. A batch that fails its checksum is read up to, tried again, and then passed over one
-offset at a time, or it ends the reading: as whoever reads decides.
+behind it, and made anew. A batch that fails its checksum is read up to and tried again. Then it ends the reading,
+or, as whoever reads decides, each of its offsets is handed out as a record whose bytes are lost: so that everyone
+who reads it gets the same.
 
 Sources: aiokafka issues 1037, 1154 (silent stop), its fetcher (a corrupt batch is met again for ever, and hides
 the records in front of it from ``getmany``).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -26,7 +26,7 @@ from fleet.log.kafka.acls import TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, Brokers, let_go, said
 from fleet.log.kafka.refused import FORBIDDEN
 from fleet.log.kafka.topics import Place
-from fleet.log.protocol import CorruptLog, Entry, LogError, Unreachable
+from fleet.log.protocol import LOST, CorruptLog, Entry, LogError, Unreachable
 
 POLL_MS_MAX: Final = 1000  # of one look for records
 START_S: Final = 8.0  # for a consumer to begin
@@ -38,11 +38,12 @@ RECORDS_MAX: Final = 4096  # handed out at once
 FETCH_BYTES: Final = 1 << 20  # at once; what compressed batches become is bounded by their own size on our topics
 PATIENCE_S: Final = 300.0  # without an answer, until one who reads to an end gives up
 
-Passed = Callable[[int, int, str], Awaitable[None]]  # first offset, offset behind the last, reason
-
 
 class Reader:
-    """Reads on from ``position``. ``patience_s``: without an answer; None: for ever. Lives in one loop."""
+    """Reads on from ``position``. Lives in one loop.
+
+    ``patience_s``: without an answer; None: for ever. ``passes``: over what is corrupt.
+    """
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Reader:
         position: int,
         *,
         patience_s: float | None = PATIENCE_S,
-        passed: Passed | None = None,
+        passes: bool = False,
         stall_s: float = STALL_S,
     ) -> None:
         self._brokers = brokers
@@ -60,12 +61,11 @@ class Reader:
         self._topic = place.topic
         self._place = TopicPartition(place.name, place.partition)
         self._patience_s = patience_s
-        self._passed = passed
+        self._passes = passes
         self._stall_s = stall_s
         self._consumer: AIOKafkaConsumer | None = None
         self._tries = 0  # that found the present offset corrupt
-        self._corrupt_from = -1  # first offset of the stretch that is being passed over
-        self._reason = ""
+        self._is_passing = False  # over a stretch that is corrupt
         self._heard_s = 0.0  # the loop's time of the last answer
         self._came_s = 0.0  # and of the last record
         self.position = position  # offset behind what was handed out
@@ -92,6 +92,10 @@ class Reader:
 
     async def next(self, wait_s: float) -> list[Entry]:
         """Further records; none when none came for so long, or when there was trouble. Raises LogError."""
+        if self._is_passing:
+            self._is_passing = self.position < await self.end()
+            if self._is_passing:
+                return await self._step()
         try:
             consumer = await self._ready()
             found = await self._polled(consumer, wait_s)
@@ -101,7 +105,7 @@ class Reader:
         except TROUBLE as fault:
             await self._trouble(fault)
             return []
-        return await self._handed_out(found)
+        return self._handed_out(found)
 
     async def upto(self, end: int) -> list[Entry]:
         """Further records in front of an offset; none: that was all. Raises LogError."""
@@ -139,11 +143,11 @@ class Reader:
         if ends[self._place] > self.position:
             raise KafkaConnectionError("records stand there and none comes")
 
-    async def _handed_out(self, found: list[Any]) -> list[Entry]:
+    def _handed_out(self, found: list[Any]) -> list[Entry]:
         if not found:
             return []
         self._tries = 0
-        await self._tell_passed(found[0].offset)
+        self._is_passing = False
         self.position = found[-1].offset + 1
         return [
             Entry(self._topic, self._place.partition, of.offset, of.timestamp, of.key or b"", of.value or b"")
@@ -159,31 +163,25 @@ class Reader:
                 while len(found) < RECORDS_MAX:
                     found.append(await consumer.getone(self._place))
         except CorruptRecordException as fault:
-            await self._let_go()
             if not found:
-                await self._corrupt(str(fault))
+                return await self._corrupt(str(fault))
+            await self._let_go()
         except TROUBLE as fault:
             await self._trouble(fault)
-        return await self._handed_out(found)
+        return self._handed_out(found)
 
-    async def _corrupt(self, reason: str) -> None:
+    async def _corrupt(self, reason: str) -> list[Entry]:
         """What stands at the present offset is broken."""
         self._tries += 1
-        if self._tries < TRIES_MAX and self._corrupt_from < 0:
-            return
-        if self._passed is None:
+        if self._tries < TRIES_MAX and not self._is_passing:
+            await self._let_go()
+            return []
+        if not self._passes:
             raise CorruptLog(self._said, self.position, reason, unit="offset")
-        if self._corrupt_from < 0:
-            self._corrupt_from = self.position
-        self._reason = reason
-        self.position += 1
-        if self.position >= await self.end():
-            await self._tell_passed(self.position)
-
-    async def _tell_passed(self, behind: int) -> None:
-        if self._corrupt_from >= 0 and self._passed is not None:
-            await self._passed(self._corrupt_from, behind, self._reason)
-        self._corrupt_from = -1
+        self._is_passing = True
+        lost = Entry(self._topic, self._place.partition, self.position, 0, b"", LOST)
+        self.go(self.position + 1)
+        return [lost]
 
     async def _ready(self) -> AIOKafkaConsumer:
         if self._consumer is None:

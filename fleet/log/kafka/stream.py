@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from fleet.log.kafka.acls import TOPIC, forbidden
-from fleet.log.kafka.producer import Headers, Producer, Unknown
+from fleet.log.kafka.producer import HeadersOf, Producer, Unknown, without
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import Entry, LogError, Record
@@ -32,8 +32,17 @@ def by_bytes(entry: Entry, record: Record) -> bool:
 class Stream:
     """Appends to a partition. ``behind``: from this offset on, its records may stand that nobody has confirmed."""
 
-    def __init__(self, producer: Producer, reader: Callable[[int], Reader], place: Place, *, same: Same) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        reader: Callable[[int], Reader],
+        place: Place,
+        *,
+        same: Same,
+        headers_of: HeadersOf = without,
+    ) -> None:
         self._producer = producer
+        self._headers_of = headers_of
         self._reader = reader  # of this partition, from an offset on
         self._place = place
         self._same = same
@@ -42,7 +51,7 @@ class Stream:
         self.behind = -1
         self.others = 0  # records of somebody else that stand between ours
 
-    async def append(self, records: Sequence[Record], headers: Headers = ()) -> int:
+    async def append(self, records: Sequence[Record]) -> int:
         """Append records; returns the offset behind them when they are durable. Raises LogError."""
         async with self._turn:
             if self.behind < 0:
@@ -55,7 +64,7 @@ class Stream:
                 self._unsure = True
                 try:
                     count, offset = await self._producer.send(
-                        self._place, records[at:] if at else records, headers
+                        self._place, records[at:] if at else records, self._headers_of
                     )
                 except Unknown as unknown:
                     if unknown.forbidden:

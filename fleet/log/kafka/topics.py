@@ -16,9 +16,10 @@ from aiokafka.errors import for_code
 from fleet.codec import TOPICS
 from fleet.log.kafka.acls import TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, said
-from fleet.log.kafka.names import CHECKPOINT, DEAD_COMMANDS, RUNS, topic_of
+from fleet.log.kafka.names import CHECKPOINT, RUNS, topic_of
 from fleet.log.kafka.refused import FORBIDDEN_CODES
 from fleet.log.protocol import LogError
+from nodes.events import COMMAND
 
 REPLICAS_MAX: Final = 3
 APPEAR_S: Final = 10.0  # until every broker knows of a topic that was made
@@ -36,14 +37,17 @@ _EVERY: Final = {
 }
 _KEPT: Final = {"cleanup.policy": "delete"}
 _COMPACTED: Final = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2"}
-SETTINGS: Final = dict.fromkeys((*TOPICS, DEAD_COMMANDS), _EVERY | _KEPT) | dict.fromkeys(
-    (CHECKPOINT, RUNS), _EVERY | _COMPACTED
+_FROM_ANYONE: Final = {"compression.type": "uncompressed"}  # so that the bound of a batch bounds what it becomes
+SETTINGS: Final = (
+    dict.fromkeys(TOPICS, _EVERY | _KEPT)
+    | dict.fromkeys((CHECKPOINT, RUNS), _EVERY | _COMPACTED)
+    | {COMMAND: _EVERY | _KEPT | _FROM_ANYONE}
 )
 
 
 def partitions_of(topic: str, partitions: int) -> int:
     """How many partitions a topic has in a run with so many."""
-    return 1 if topic in (RUNS, DEAD_COMMANDS) else partitions
+    return 1 if topic == RUNS else partitions
 
 
 def copies(brokers: int) -> tuple[int, int]:

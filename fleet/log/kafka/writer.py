@@ -1,4 +1,4 @@
-"""The events of one partition on Kafka: three topics, and the topic of checkpoints, which have no common commit.
+"""The events of one partition on Kafka: four topics, and the topic of checkpoints, which have no common commit.
 
 A commit is acknowledged when all its topics are, and until then each of them may hold a beginning of it. So
 whoever takes over finds, behind the last checkpoint, topics that end at different places: each is compared and
@@ -14,18 +14,37 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fleet.codec import decode_event
 from fleet.log.kafka.checkpoints import Checkpoints
 from fleet.log.kafka.names import CHECKPOINT
 from fleet.log.kafka.positions import Sieve, by_position, position_of
-from fleet.log.kafka.producer import Producer
+from fleet.log.kafka.producer import Headers, HeadersOf, Producer, without
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.stream import Same, Stream, by_bytes
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Record, Standing
-from nodes.events import HOST_TOPICS
+from nodes.events import DEAD_LETTER, SHARD_TOPICS, CommandRefused, Why
 
 if TYPE_CHECKING:
     from fleet.log.kafka.log import KafkaLog
+
+
+def own_headers(topic: str, _: int) -> HeadersOf:
+    """What the records of a partition of a topic have for headers, unless somebody wants others."""
+    return letter_headers if topic == DEAD_LETTER else without
+
+
+def letter_headers(record: Record) -> Headers:
+    """What a dead letter's headers say, for those who do not look into values. Names: ``conventions``, 4."""
+    letter = decode_event(record[2])
+    assert isinstance(letter, CommandRefused), "nothing else is written there"
+    said = {
+        "reason": Why(letter.reason).name.lower(),
+        "topic": letter.from_topic,
+        "partition": letter.from_partition,
+        "offset": letter.from_offset,
+    }
+    return [(f"dlq_{name}", str(value).encode()) for name, value in said.items()]
 
 
 class KafkaWriter:
@@ -35,15 +54,16 @@ class KafkaWriter:
         self._log = log
         self._partition = partition
         self._producer = producer
-        self._streams = {topic: self._stream(topic, by_position) for topic in HOST_TOPICS}
-        self._sieves = {topic: Sieve(0) for topic in HOST_TOPICS}  # the next position of each
+        self._streams = {topic: self._stream(topic, by_position) for topic in SHARD_TOPICS}
+        self._sieves = {topic: Sieve(0) for topic in SHARD_TOPICS}  # the next position of each
         self._checkpoints = Checkpoints(partition, self._stream(CHECKPOINT, by_bytes), self._at(CHECKPOINT))
         self._taken_over = False
         self._failed = False
         self._closed = False
 
     def _stream(self, topic: str, same: Same) -> Stream:
-        return Stream(self._producer, self._at(topic), self._place(topic), same=same)
+        headers_of = self._log.headers_of(topic, self._partition)
+        return Stream(self._producer, self._at(topic), self._place(topic), same=same, headers_of=headers_of)
 
     def _place(self, topic: str) -> Place:
         return Place(self._log.run, topic, self._partition)
@@ -63,7 +83,7 @@ class KafkaWriter:
 
     async def _take_over(self) -> Standing:
         head, checkpoint, wrong = await self._checkpoints.last()
-        ends = await asyncio.gather(*(self._log.end_of(topic, self._partition) for topic in HOST_TOPICS))
+        ends = await asyncio.gather(*(self._log.end_of(topic, self._partition) for topic in SHARD_TOPICS))
         behind = {}
         for (topic, stream), end in zip(self._streams.items(), ends, strict=True):
             stream.behind = end

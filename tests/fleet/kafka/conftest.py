@@ -11,7 +11,7 @@ from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
 from fleet.manifest import BEHAVIOUR
 from nodes.events import SYNDROME
-from tests.runs import ROOT, manifest_of, plan_of, records, storm
+from tests.runs import ROOT, STORM, manifest_of, plan_of, records, storm
 
 MIDDLE = {"hosts": 40, "faults": 8_000}  # long enough to be disturbed
 
@@ -25,10 +25,10 @@ class There:
     def open(self, name):
         return KafkaLog.open(Brokers(self.servers), name)
 
-    def begun(self, name, behaviour=BEHAVIOUR, **options):
+    def begun(self, name, text=STORM, behaviour=BEHAVIOUR, **options):
         """The plan of a storm, and a new run for it."""
-        plan = plan_of(**options)
-        manifest = msgspec.structs.replace(manifest_of(plan, **options), behaviour=behaviour)
+        plan = plan_of(text, **options)
+        manifest = msgspec.structs.replace(manifest_of(plan, text, **options), behaviour=behaviour)
         return plan, KafkaLog.create(Brokers(self.servers), name, manifest)
 
     def wait_for_events(self, name):

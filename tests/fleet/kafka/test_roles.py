@@ -19,12 +19,12 @@ from fleet.log.kafka import reader
 from fleet.log.kafka.acls import ROLES, forbidden
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import OF_A_RUN, KafkaLog
-from fleet.log.kafka.names import CHECKPOINT, DEAD_COMMANDS, RUNS, group_of, topic_of
+from fleet.log.kafka.names import CHECKPOINT, RUNS, group_of, topic_of
 from fleet.log.kafka.security import security_of
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LogError
 from fleet.run import Run
-from nodes.events import COMMAND, HOST_TOPICS
+from nodes.events import COMMAND, DEAD_LETTER, HOST_TOPICS
 from tests import cli
 from tests.kafka import brokers
 from tests.runs import ROOT, STORM, carried_out, manifest_of, plan_of, rasfleet
@@ -32,13 +32,13 @@ from tests.runs import ROOT, STORM, carried_out, manifest_of, plan_of, rasfleet
 EVENTS = set(HOST_TOPICS)
 READS = {
     "simulator": {RUNS, COMMAND},
-    "worker": {RUNS, COMMAND, CHECKPOINT, DEAD_COMMANDS} | EVENTS,
+    "worker": {RUNS, COMMAND, CHECKPOINT, DEAD_LETTER} | EVENTS,
     "consumer": {RUNS} | EVENTS,
-    "scorer": {RUNS, COMMAND} | EVENTS,
+    "scorer": {RUNS, COMMAND, DEAD_LETTER} | EVENTS,
 }
 WRITES = {
     "simulator": {RUNS, COMMAND},
-    "worker": {RUNS, CHECKPOINT, DEAD_COMMANDS} | EVENTS,
+    "worker": {RUNS, CHECKPOINT, DEAD_LETTER} | EVENTS,
     "consumer": set(),
     "scorer": set(),
 }

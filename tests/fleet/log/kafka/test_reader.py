@@ -9,10 +9,9 @@ from aiokafka.errors import KafkaConnectionError, RequestTimedOutError, TopicAut
 
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
-from fleet.log.kafka.names import DEAD_COMMANDS
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.topics import Place
-from fleet.log.protocol import CorruptLog, LogError, Unreachable
+from fleet.log.protocol import LOST, CorruptLog, LogError, Unreachable
 from nodes.events import COMMAND, SYNDROME
 from tests.fleet.log.contract import entries, event, events, manifest_of, read, record
 
@@ -125,32 +124,19 @@ def own(broker, opened):
     return opened(KafkaLog.create(Brokers(broker.bootstrap), "own", manifest_of()))
 
 
-async def test_commands_that_are_corrupt_are_passed_over_and_become_a_dead_letter(broker, own):
+async def test_commands_that_are_corrupt_are_lost_for_whoever_reads_them(broker, own):
     await written_in_batches(own)
     flip(broker, own, COMMAND, COMMANDS[4].value)
     feed = own.feed(0, 1)
     feed.finish(9)
-    found = []
+    found = {}
     while (part := await feed.next()).values:
-        found.append((part.offset, part.values))
+        found |= dict(enumerate(part.values, part.offset))
+    whole = {n: LOST if 3 <= n < 6 else command.value for n, command in enumerate(COMMANDS)}
 
-    assert found == [(1, [c.value for c in COMMANDS[1:3]]), (6, [c.value for c in COMMANDS[6:]])]
-    assert read(own, COMMAND) == entries(COMMAND, 0, COMMANDS[:3]) + entries(COMMAND, 0, COMMANDS[6:], 6)
-    (letter,) = await own.loop.wait(letters(own))
-    assert letter["dlq_topic"] == COMMAND.encode()
-    assert (letter["dlq_partition"], letter["dlq_offset"], letter["dlq_behind"]) == (b"0", b"3", b"6")
-    assert b"CRC" in letter["dlq_reason"]
-
-
-async def letters(log):
-    """The headers of the dead letters, as a plain consumer has them."""
-    consumer = AIOKafkaConsumer(
-        f"{log.run}.{DEAD_COMMANDS}", **log._brokers.client(), auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    found = await consumer.getmany(timeout_ms=5000)
-    await consumer.stop()
-    return [dict(record.headers) for part in found.values() for record in part]
+    assert found == {n: value for n, value in whole.items() if n}
+    assert {entry.offset: entry.value for entry in read(own, COMMAND)} == whole
+    assert {entry.offset: entry.value for entry in own.commands_backwards(0)} == whole
 
 
 async def test_commands_that_are_corrupt_at_the_end_do_not_hold_up_those_that_come(broker, own):
@@ -158,10 +144,12 @@ async def test_commands_that_are_corrupt_at_the_end_do_not_hold_up_those_that_co
     flip(broker, own, COMMAND, COMMANDS[7].value)
     feed = own.feed(0, 0)
     before = (await feed.next()).values
+    lost = [(await feed.next()).values for _ in range(3)]
     waiting = asyncio.ensure_future(feed.next())
     await own.append_commands(0, [record(9)])
 
     assert before == [command.value for command in COMMANDS[:6]]
+    assert lost == [[LOST]] * 3
     assert (await waiting).values == [record(9).value]
     feed.close()
 

@@ -7,7 +7,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from fleet.log.kafka.connection import Brokers, parted, reached
 from fleet.log.kafka.log import OF_A_RUN, KafkaLog
-from fleet.log.kafka.names import CHECKPOINT, DEAD_COMMANDS, RUNS, topic_of
+from fleet.log.kafka.names import CHECKPOINT, RUNS, topic_of
 from fleet.log.kafka.topics import SETTINGS, Topics, copies
 from fleet.log.protocol import LogError
 from nodes.events import COMMAND, SYNDROME
@@ -48,7 +48,7 @@ async def test_a_topic_has_the_partitions_of_the_manifest(log, brokers):
     )
     counts = {topic["topic"].removeprefix(f"{log.run}."): len(topic["partitions"]) for topic in described}
 
-    assert counts == {topic: 1 if topic == DEAD_COMMANDS else 3 for topic in OF_A_RUN}
+    assert counts == dict.fromkeys(OF_A_RUN, 3)
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, (1, 1)), (2, (2, 1)), (3, (3, 2)), (9, (3, 2))])

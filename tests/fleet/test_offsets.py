@@ -86,7 +86,7 @@ class Holed(MemoryLog):
 class HoledFeed(MemoryFeed):
     def __init__(self, log, partition, offset):
         self._log, self._partition = log, partition
-        super().__init__([], offset)
+        super().__init__([], offset, 0)
 
     async def next(self):
         while not self._stopped:

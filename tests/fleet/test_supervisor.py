@@ -79,9 +79,9 @@ def test_a_worker_that_is_stopped_for_longer_than_the_deadline_is_ended_and_star
     async def stop(supervisor):
         (await first_worker(supervisor)).send_signal(signal.SIGSTOP)
 
-    _, said = supervised(tmp_path / "run", meanwhile=stop, silent_s=3.0)
+    _, said = supervised(tmp_path / "run", meanwhile=stop, silent_s=6.0)
 
-    assert "worker 0 said nothing for 3 s and is ended" in said
+    assert "worker 0 said nothing for 6 s and is ended" in said
     assert records(FileLog.open(tmp_path / "run")) == whole
 
 

@@ -14,7 +14,7 @@ from fleet.expectation import ExpectTable, unmet
 from fleet.integrity import OTHER_MANIFEST, glance
 from fleet.log.files import MANIFEST, FileLog
 from fleet.log.frames import COMMANDS, EVENTS
-from fleet.log.protocol import CorruptLog, RunLog
+from fleet.log.protocol import CorruptLog
 from fleet.manifest import SCENARIO, Manifest, Options, Summary
 from fleet.pace import Pace
 from fleet.plan import Plan, plan_of
@@ -48,10 +48,8 @@ def carry_out(log: "AnyLog", plan: Plan, how: Carrying) -> Told:
     while True:
         carried = supervise(log, source, how, commands=plan.commands_written(), end_ns=plan.end_ns)
         seconds += carried.seconds
-        over = not isinstance(log, FileLog) or not _more_commands(log, carried.summary)
-        if carried.summary.interrupted or over:
+        if carried.summary.interrupted or not _more_commands(log, carried.summary):
             return told(log, plan, carried._replace(seconds=seconds))
-        assert isinstance(log, FileLog), "the others are over"
         log.lock()  # somebody sent commands behind the end while it was carried out
         log.unfinish()
 
@@ -68,6 +66,7 @@ def only_command(
     log: "KafkaLog", plan: Plan, speed: float | None = None, say: Callable[[str], None] = print
 ) -> Written:
     """Write a run's commands and where they end, and leave the rest to workers. Raises LogError."""
+    log.lock()
     writer = CommandWriter(log, plan, None if speed is None else Pace(speed, say))
 
     async def whole() -> Written:
@@ -115,11 +114,12 @@ def _check_whole(log: FileLog) -> None:
     raise CorruptLog(first.place, first.offset, reason)
 
 
-def _more_commands(log: RunLog, summary: Summary) -> bool:
-    """Whether somebody sent commands to a run that was over."""
+def _more_commands(log: "AnyLog", summary: Summary) -> bool:
+    """Whether somebody sent commands to a run that was over. On Kafka not every offset has one."""
+    said = None if isinstance(log, FileLog) else log.end()
     return any(
-        next((entry.offset + 1 for entry in log.commands_backwards(partition)), 0) > handled
-        for partition, handled in enumerate(summary.counts[COMMAND])
+        next((entry.offset + 1 for entry in log.commands_backwards(partition)), 0) > end
+        for partition, end in enumerate(said or summary.counts[COMMAND])
     )
 
 

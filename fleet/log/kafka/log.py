@@ -24,6 +24,7 @@ from fleet.log.kafka.producer import HeadersOf, Producer
 from fleet.log.kafka.reader import PATIENCE_S, Reader
 from fleet.log.kafka.stream import Stream, by_bytes
 from fleet.log.kafka.topics import Place, Topics
+from fleet.log.kafka.turn import WRITER, Turn
 from fleet.log.kafka.writer import KafkaWriter, own_headers
 from fleet.log.protocol import Entry, Record
 from fleet.manifest import Manifest, Summary
@@ -60,6 +61,7 @@ class KafkaLog:
         self._readers: set[Reader] = set()
         self._followed: list[KafkaFollowing] = []  # that have not heard of the end
         self._seen: Board | None = None
+        self._turn: Turn | None = None  # to write the plan
 
     @classmethod
     def create(
@@ -159,8 +161,16 @@ class KafkaLog:
             self.loop.post(_closed(windows))
 
     async def append_commands(self, partition: int, commands: Sequence[Record]) -> int:
-        """Append commands to a partition; returns the offset behind them when they are durable."""
-        return await self.loop.wait(self._stream(COMMAND, partition).append(commands))
+        """Append commands to a partition; returns the offset behind them when they are durable.
+
+        Raises LogError when this program wrote the plan, and another one does by now.
+        """
+        return await self.loop.wait(self._append_commands(partition, commands))
+
+    async def _append_commands(self, partition: int, commands: Sequence[Record]) -> int:
+        if self._turn is not None:
+            await self._turn.check()
+        return await self._stream(COMMAND, partition).append(commands)
 
     def _stream(self, topic: str, partition: int) -> Stream:
         stream = self._streams.get((topic, partition))
@@ -233,7 +243,10 @@ class KafkaLog:
         self._of_runs(unsaid)
 
     def lock(self) -> None:
-        """Several programs may carry a run out: its group says who works on what."""
+        """Write the run's plan from now on, even with a log that was closed. Whoever did so is told, and ends."""
+        self._closed = False
+        self._turn = self._turn or Turn(self.run, self.board())
+        self._tell(WRITER, self._turn.word)
 
     async def shards(self, kind: type[Told]) -> dict[int, Told]:
         """What those shards came to that have ended."""
@@ -290,9 +303,12 @@ class KafkaLog:
         readers, self._readers = self._readers, set()
         for reader in readers:
             await reader.close()
-        if self._seen is not None:
-            await self._seen.close()
+        for open_still in (self._seen, self._turn):
+            if open_still is not None:
+                await open_still.close()
         await self._commands.close()
+        self._seen = self._turn = None  # whoever goes on with it does so in another loop
+        self._commands = Producer(self._brokers, self._outage)
         self._streams.clear()
 
 

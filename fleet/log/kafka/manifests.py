@@ -1,6 +1,7 @@
 """The one topic that all runs share: what each run is, where its commands end, and what it came to.
 
     <run>                    its manifest, JSON
+    <run>/writer             who writes its plan (fleet.log.kafka.turn), JSON
     <run>/end                the offsets behind which no command of the scenario comes, JSON
     <run>/shard/<partition>  what a shard came to, JSON
     <run>/summary            what the run came to, JSON; nothing while it runs
@@ -55,25 +56,24 @@ class Runs:
 
     async def begin(self, run: str, manifest: Manifest) -> None:
         """Describe a new run. Of two that begin a run at once the first one has it. Raises LogError."""
-        before = len(await self._entries())
-        if (await self.all()).get(run):
+        before = await self._entries()
+        if {entry.key: entry.value for entry in before}.get(run.encode()):
             raise LogError(f"run {run}: there is one already; choose another name, or remove its topics")
         await self.put(run, manifest)
-        first = next(of.value for of in (await self._entries())[before:] if of.key == run.encode())
+        first = next(of.value for of in (await self._entries())[len(before) :] if of.key == run.encode())
         if first != msgspec.json.encode(manifest):
             await self.put(run, msgspec.Raw(first))
             raise LogError(f"run {run}: somebody else began it at this moment; choose another name")
 
     async def manifest(self, run: str) -> Manifest:
         """What a run is. Raises LogError."""
-        form = await self.get(run, Form)  # another format may have other fields
-        if form is None:
+        stored = (await self.all()).get(run)
+        if not stored:
             raise LogError(f"run {run}: there is none of this name")
+        form = decoded(run, stored, Form)  # another format may have other fields
         if form.format != FORMAT:
             raise CorruptLog(f"{RUNS}, run {run}", 0, f"format {form.format}, this program reads {FORMAT}")
-        manifest = await self.get(run, Manifest)
-        assert manifest is not None, "it was there"
-        return manifest
+        return decoded(run, stored, Manifest)
 
 
 def decoded(key: str, stored: bytes, kind: type[Kept]) -> Kept:

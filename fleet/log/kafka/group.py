@@ -19,13 +19,13 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, GroupAuthorizationFailedError
+from aiokafka.errors import ConsumerStoppedError, GroupAuthorizationFailedError, KafkaConnectionError
 
 from fleet.log.kafka.acls import GROUP, TOPIC, forbidden
-from fleet.log.kafka.connection import TROUBLE, Brokers, let_go
+from fleet.log.kafka.connection import TROUBLE, Brokers, let_go, parted, reached
 from fleet.log.kafka.names import group_of, topic_of
 from fleet.log.kafka.refused import FORBIDDEN
-from fleet.log.protocol import LogError
+from fleet.log.protocol import LogError, Unreachable
 from nodes.events import COMMAND
 
 SESSION_MS: Final = 10_000  # without a heartbeat, until the others get a worker's partitions
@@ -37,6 +37,7 @@ START_S: Final = 8.0
 ANSWER_S: Final = 10.0
 ASK_S: Final = 2.0  # between two looks at where commands end, and for the answer
 PAUSE_S: Final = 0.5  # after trouble
+IDLE_S: Final = 30.0  # without a partition, until somebody looks whether there is one for everybody
 
 Assigned = Callable[[frozenset[int]], None]  # partitions; called in the loop of the log
 Revoked = Callable[[], Awaitable[None]]  # all of them; they are gone when it returns
@@ -57,6 +58,7 @@ class Group:
         self._closed = False
         self._closing = asyncio.Event()
         self._listener = _Listener(assigned, revoked)
+        self._idle_since_s = 0.0  # the loop's time; 0: it has partitions
         self.made = 0  # consumers
 
     async def live(self) -> None:
@@ -73,14 +75,37 @@ class Group:
             consumer = await self._ready()
             async with asyncio.timeout((LOOK_MS + REBALANCE_MS) / 1000):
                 await consumer.getmany(timeout_ms=LOOK_MS, max_records=1)
+                await self._look_at_share(consumer)
         except FORBIDDEN as fault:
             of_group = isinstance(fault, GroupAuthorizationFailedError)
             kind, name = (GROUP, self._group) if of_group else (TOPIC, self._topic)
             raise LogError(forbidden(self._run, "Read", kind, name)) from None
-        except (*TROUBLE, ConsumerStoppedError):
+        except (*TROUBLE, ConsumerStoppedError, Unreachable):
             if not self._closed:
                 await self._leave()
                 await asyncio.sleep(PAUSE_S)
+
+    async def _look_at_share(self, consumer: AIOKafkaConsumer) -> None:
+        """Raises when there are partitions for every member, and for a while this one has had none."""
+        now_s = asyncio.get_running_loop().time()
+        if consumer.assignment():
+            self._idle_since_s = 0.0
+            return
+        self._idle_since_s = self._idle_since_s or now_s
+        if now_s - self._idle_since_s < IDLE_S:
+            return
+        self._idle_since_s = 0.0
+        partitions = consumer.partitions_for_topic(self._topic) or ()
+        if await self._members() <= len(partitions):
+            raise KafkaConnectionError("a member without a partition, and there are enough")
+
+    async def _members(self) -> int:
+        admin = await reached(self._brokers)
+        try:
+            (answer,) = await admin.describe_consumer_groups([self._group])
+            return len(answer.groups[0][5])
+        finally:
+            await parted(admin.close())
 
     async def _ready(self) -> AIOKafkaConsumer:
         if self._consumer is not None:

@@ -9,13 +9,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
+from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from fleet.log.kafka.acls import TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, Brokers, parted, reached, said
 from fleet.log.kafka.log import OF_A_RUN, asked
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.manifests import decoded
-from fleet.log.kafka.names import RUNS, checked_name, topic_of
+from fleet.log.kafka.names import RUNS, checked_name, group_of, topic_of
 from fleet.log.kafka.refused import FORBIDDEN_CODES
 from fleet.log.kafka.topics import SETTINGS, Topics
 from fleet.log.protocol import LogError
@@ -23,6 +24,7 @@ from fleet.manifest import Manifest, Summary
 
 Done = TypeVar("Done")
 _GONE: Final = 3  # org.apache.kafka.common.protocol.Errors: UNKNOWN_TOPIC_OR_PARTITION
+_NO_GROUP: Final = 69  # GROUP_ID_NOT_FOUND
 
 
 class Kept(NamedTuple):
@@ -116,11 +118,12 @@ def create(brokers: Brokers, run: str) -> None:
 
 
 def delete(brokers: Brokers, run: str) -> int:
-    """Remove a run: its topics, then all that is said about it. How many topics. Raises LogError."""
+    """Remove a run: its group, its topics, then all that is said about it. How many topics. Raises LogError."""
 
     async def removed(admin: AIOKafkaAdminClient) -> int:
         if not await _has_runs(admin):
             raise LogError(f"run {run}: there is none of this name")
+        await _disband(admin, group_of(checked_name(run)))
         names = await _of_run(admin, run)
         answer = await admin.delete_topics(names) if names else None
         for name, code, *_ in answer.topic_error_codes if answer is not None else ():
@@ -135,6 +138,19 @@ def delete(brokers: Brokers, run: str) -> int:
         return len(names)
 
     return _with_admin(brokers, removed)
+
+
+async def _disband(admin: AIOKafkaAdminClient, group: str) -> None:
+    """Remove a group with what it committed. Raises LogError while somebody is in it."""
+    if group not in {name for name, *_ in await admin.list_consumer_groups()}:
+        return
+    asked_for = DeleteGroupsRequest([group])
+    answer = await admin._send_request(asked_for, await admin.find_coordinator(group))  # noqa: SLF001 (it has no name for it)
+    for name, code in answer.results:
+        if code not in (0, _NO_GROUP):
+            raise LogError(
+                f"group {name}: cannot be removed ({for_code(code).__name__} {code}); do workers go on?"
+            )
 
 
 def _with_admin(brokers: Brokers, work: Callable[[AIOKafkaAdminClient], Coroutine[Any, Any, Done]]) -> Done:

@@ -6,6 +6,8 @@ import secrets
 
 import pytest
 
+from fleet.log.kafka.connection import Brokers, parted, reached
+from fleet.log.kafka.group import group_of
 from fleet.log.kafka.log import OF_A_RUN
 from fleet.log.kafka.topics import SETTINGS
 from tests.runs import SMALL, rasfleet
@@ -85,6 +87,31 @@ def test_a_run_and_its_topics_are_listed_until_they_are_removed(there, fresh, sm
     assert all(SETTINGS[topic].items() <= topics[f"{fresh}.{topic}"]["settings"].items() for topic in OF_A_RUN)
     assert (kept.returncode, removed.returncode) == (2, 0)
     assert fresh not in on_broker(there, "runs").stdout
+
+
+def test_a_run_that_is_removed_leaves_no_group(there, fresh, small):
+    on_broker(there, "log", "copy", small[0], f"kafka:{fresh}")
+    on_broker(there, "inject", fresh, "memory-uer", "--host", "host-0003")
+    on_broker(there, "resume", fresh, "--workers", 1)
+    before = groups(there)
+    removed = on_broker(there, "topics", fresh, "--delete", "--yes")
+
+    assert removed.returncode == 0, removed.stderr
+    assert group_of(fresh) in before
+    assert group_of(fresh) not in groups(there)
+
+
+def groups(there):
+    """The names of all groups."""
+
+    async def asked():
+        admin = await reached(Brokers(there.servers))
+        try:
+            return {name for name, *_ in await admin.list_consumer_groups()}
+        finally:
+            await parted(admin.close())
+
+    return asyncio.run(asked())
 
 
 def test_runs_say_how_far_they_are(there, copied, small):

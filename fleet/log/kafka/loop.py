@@ -73,6 +73,7 @@ class Loop:
                 self._loop = runner.get_loop()
                 ready.set()
                 self._loop.run_forever()
+                _hang_up(runner.get_loop())
 
         self._thread = threading.Thread(target=live, name="rasfleet-kafka", daemon=True)
         self._thread.start()
@@ -94,3 +95,9 @@ class Loop:
         others = self._at_work - {asyncio.current_task()}
         if others:
             await asyncio.wait(others, timeout=PARTING_S)
+
+
+def _hang_up(loop: Any) -> None:
+    """Close connections that nobody waits for: one over TLS that was refused would outlive the loop."""
+    for transport in list(loop._transports.values()):  # noqa: SLF001 (there is no other way)
+        transport.abort()

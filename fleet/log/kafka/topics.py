@@ -22,7 +22,8 @@ from fleet.log.protocol import LogError
 from nodes.events import COMMAND
 
 REPLICAS_MAX: Final = 3
-APPEAR_S: Final = 10.0  # until every broker knows of a topic that was made
+APPEAR_S: Final = 60.0  # on busy machines, until every broker knows of a topic that was made
+LOOK_S: Final = 0.1  # between two looks
 _EXISTS: Final = 36  # org.apache.kafka.common.protocol.Errors
 _LONGEST: Final = str(2**63 - 1)
 _EVERY: Final = {
@@ -127,7 +128,7 @@ class Topics:
     async def _appeared(self, expected: Mapping[str, int]) -> dict[str, int]:
         async with asyncio.timeout(APPEAR_S):
             while (found := await self._counts(list(expected))).keys() != expected.keys():  # noqa: ASYNC110 (nobody tells)
-                await asyncio.sleep(APPEAR_S / 100)
+                await asyncio.sleep(LOOK_S)
         return found
 
     async def _counts(self, names: list[str]) -> dict[str, int]:

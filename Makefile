@@ -55,8 +55,9 @@ compiled: $(DEV_READY) ## Build the compiled wheel (needs gcc; some minutes), an
 bench-compiled: compiled ## The same measurements of the compiled wheel.
 	-$(AS_COMPILED) -m tests.bench
 
-torture: $(DEV_READY) ## Kill workers and supervisors 2,000 times; every run must come out the same.
+torture: $(DEV_READY) ## Kill workers and supervisors 2,000 times, and on Kafka 50 times; every run must come out the same.
 	$(BIN)/python -m tests.torture
+	$(BIN)/python -m tests.torture --kafka
 
 soak: $(DEV_READY) ## 15 minutes of storms that are faster than the disk takes them.
 	$(BIN)/python -m tests.soak

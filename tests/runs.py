@@ -16,6 +16,10 @@ from fleet.scenario import load, parse
 ROOT = Path(__file__).parent.parent
 STORM = load("storm")[0]
 SMALL = {"hosts": 8, "faults": 800}  # every story of the storm is in it
+FEW = STORM.replace(
+    "partitions = 12", "partitions = 4"
+)  # where each of them costs topics and consumers at a broker
+assert FEW != STORM
 
 
 def plan_of(text=STORM, **options):
@@ -57,11 +61,11 @@ def carried_out(run, log):
     return run
 
 
-def storm(folder, **options):
+def storm(folder, text=STORM, **options):
     """The small storm, or one with other options, written to a folder."""
     options = SMALL | options
-    plan = plan_of(**options)
-    log = FileLog.create(folder, manifest_of(plan, **options))
+    plan = plan_of(text, **options)
+    log = FileLog.create(folder, manifest_of(plan, text, **options))
     return carried_out(Run(log, plan), log), log
 
 

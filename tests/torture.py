@@ -1,4 +1,4 @@
-"""Killing a run over and over: ``python -m tests.torture [KILLS] [SEED]``.
+"""Killing a run over and over: ``python -m tests.torture [--kafka] [KILLS] [SEED]``.
 
 A storm is carried out by worker processes; at chosen moments a worker or the supervisor is killed with SIGKILL,
 or a worker is stopped for a while and goes on. Whatever was killed, the run is resumed until it ends, and then
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from fleet.integrity import check
 from fleet.log.files import FileLog
+from tests.kafka.torture import main as on_kafka
 from tests.runs import ROOT, records, storm
 
 KILLS = 2000
@@ -129,6 +130,9 @@ def compared(folder, whole):
 
 
 def main():
+    if sys.argv[1:2] == ["--kafka"]:
+        on_kafka(sys.argv[2:])
+        return
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else KILLS
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     chance = random.Random(seed)

@@ -28,24 +28,38 @@ def java():
     brokers.prepared()
 
 
-@pytest.fixture
-def broker(tmp_path):
-    """A cluster of one node for this test alone, to be killed and restarted."""
-    yield from _own(brokers.formatted(tmp_path / "broker"))
+@pytest.fixture(scope="session")
+def mortals(tmp_path_factory):
+    """Clusters to be killed and restarted, by their number of nodes: one test after another has them."""
+    made = {}
 
+    def of(nodes):
+        if nodes not in made:
+            made[nodes] = brokers.formatted(tmp_path_factory.mktemp("mortal") / "kafka", nodes)
+        return made[nodes]
 
-@pytest.fixture
-def three(tmp_path):
-    """A cluster of three nodes for this test alone, to be killed and restarted."""
-    yield from _own(brokers.formatted(tmp_path / "three", 3))
-
-
-def _own(cluster):
-    try:
-        cluster.start(guarded_by=brokers.session_pid())
-        yield cluster
-    finally:
+    yield of
+    for cluster in made.values():
         cluster.destroy()
+
+
+@pytest.fixture
+def broker(mortals):
+    """A cluster of one node that no other test has at this time, to be killed and restarted."""
+    yield from _alive(mortals(1))
+
+
+@pytest.fixture
+def three(mortals):
+    """A cluster of three nodes that no other test has at this time, to be killed and restarted."""
+    yield from _alive(mortals(3))
+
+
+def _alive(cluster):
+    for node in cluster.nodes:
+        cluster.resume(node)
+    cluster.start(guarded_by=brokers.session_pid())
+    yield cluster
 
 
 @pytest.fixture

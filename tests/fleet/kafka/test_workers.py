@@ -6,21 +6,28 @@ import signal
 
 import pytest
 
-from fleet.carried import only_command
+from fleet.carried import carry_out, only_command
+from fleet.console import Carrying
+from fleet.joined import DRAIN_S, END_S, GIVEN_UP, PART_S
+from fleet.log.protocol import LogError, Written
 from fleet.manifest import BEHAVIOUR
 from fleet.run import Run
 from fleet.supervisor import KafkaCrew, Supervisor
-from tests.fleet.kafka.conftest import MIDDLE, There
-from tests.runs import SMALL, carried_out, rasfleet
+from fleet.writer import CommandWriter
+from nodes.events import COMMAND
+from tests.fleet.kafka.conftest import AT_LEISURE, MIDDLE, PART, There, ended
+from tests.fleet.log.kafka.test_reader import in_a_transaction
+from tests.runs import SMALL, Cut, carried_out, rasfleet, records
 
+INJECT = ["inject", "memory-uer", "--host", "host-0003"]
 SIZE = ["--hosts", SMALL["hosts"], "--faults", SMALL["faults"]]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_any_number_of_workers_comes_to_the_same_as_files(there, fresh, small, workers):
+def test_any_number_of_workers_comes_to_the_same_as_files(there, fresh, small, scenario, workers):
     _, summary, whole = small
     words = ["--kafka", there.servers, "--name", fresh, "--workers", workers, "--json"]
-    done = rasfleet("run", "storm", *SIZE, *words)
+    done = rasfleet("run", scenario, *SIZE, *words)
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["digest"] == summary.digest
@@ -29,18 +36,21 @@ def test_any_number_of_workers_comes_to_the_same_as_files(there, fresh, small, w
 
 def test_workers_that_are_killed_in_a_storm_change_nothing(there, fresh, middle):
     plan, log = there.begun(fresh, **MIDDLE)
+    crew = KafkaCrew(log)
+    crew.ahead_max = PART  # most of the storm is not written yet when they die
     told = []
+    doomed = {0: 1_000, 1: 4_000}  # worker to the commands that are handled when it is killed
 
-    def kill(_, __):  # what each says first, and what the first one says as soon as it is there again
-        told.append(0)
-        if len(told) in (2, 6):
-            supervisor.workers[len(told) // 4].kill()
+    def kill(place, _):
+        for number in [number for number, handled in doomed.items() if place.commands > handled]:
+            del doomed[number]
+            supervisor.workers[number].kill()
 
-    supervisor = Supervisor(KafkaCrew(log), plan, workers=2, say=told.append, report=kill)
+    supervisor = Supervisor(crew, Cut(plan, PART), workers=2, say=told.append, report=kill)
     summary = asyncio.run(_run(supervisor, log))
     log.finish(summary)
 
-    assert supervisor.restarts == 2, told
+    assert [f"worker {number} died of signal 9" in "".join(told) for number in (0, 1)] == [True, True], told
     assert there.held(fresh) == middle
 
 
@@ -51,68 +61,95 @@ async def _run(supervisor, log):
         await log.close()
 
 
-@pytest.fixture
-def at_work(there, fresh):
-    """A worker that works on a run."""
-    plan, log = there.begun(fresh, **MIDDLE)
-    only_command(log, plan)
-    worker = there.worker(fresh)
-    there.wait_for_events(fresh)  # from here on it knows what a signal means
-    return worker
-
-
-def test_a_worker_that_joins_and_one_that_leaves_change_nothing(there, fresh, at_work, middle):
-    second = there.worker(fresh)
-    at_work.send_signal(signal.SIGTERM)
-    said = [worker.communicate(timeout=60)[1] for worker in (at_work, second)]
-
-    assert [at_work.returncode, second.returncode] == [0, 0], said
-    assert there.held(fresh) == middle
-
-
-def test_a_worker_that_is_told_to_end_leaves_what_another_one_goes_on_from(there, fresh, at_work, middle):
-    at_work.send_signal(signal.SIGTERM)
-    at_work.communicate(timeout=10)
+def test_a_worker_that_is_told_to_end_leaves_what_another_one_goes_on_from(there, fresh, middle):
+    plan, log = there.half_written(fresh)
+    first = there.worker(fresh, how=("-c", AT_LEISURE))
+    there.wait_for_events(fresh)
+    first.send_signal(signal.SIGTERM)
+    left = ended(first)
     cut_off = there.held(fresh)
-    second = there.worker(fresh)
-    second.communicate(timeout=60)
+    only_command(log, plan)
+    gone_on = ended(there.worker(fresh))
 
-    assert [at_work.returncode, second.returncode] == [0, 0]
+    assert (left[0], gone_on[0]) == ([0], [0]), (left, gone_on)
     assert cut_off[0] is None
     assert there.held(fresh) == middle
 
 
-def test_a_worker_that_was_taken_for_dead_changes_nothing(there, fresh, at_work, middle):
-    at_work.send_signal(signal.SIGSTOP)
-    heir = there.worker(fresh)
-    heir.communicate(timeout=60)
-    at_work.send_signal(signal.SIGCONT)
-    at_work.communicate(timeout=60)
-
-    assert [heir.returncode, at_work.returncode] == [0, 0]
-    assert there.held(fresh) == middle
+def test_a_worker_has_less_than_ten_seconds_to_end():
+    assert DRAIN_S + PART_S < END_S < 10
 
 
-def test_a_worker_ends_soon_when_it_is_told_to_and_no_broker_answers(broker, fresh):
+def test_a_worker_ends_by_itself_when_it_is_told_to_and_no_broker_answers(broker, fresh):
     alone = There(broker.bootstrap)
-    plan, log = alone.begun(fresh, **MIDDLE)
-    only_command(log, plan)
+    alone.half_written(fresh)
     worker = alone.worker(fresh)
     alone.wait_for_events(fresh)
     broker.kill(1)
     worker.send_signal(signal.SIGTERM)
-    said = worker.communicate(timeout=10)[1]
+    codes, said = ended(worker)
 
-    assert worker.returncode in (0, 3), said  # it may have been leaving already
+    assert codes[0] in (0, GIVEN_UP), said  # it may have been leaving already
 
 
 def test_a_worker_that_behaves_otherwise_is_refused(there, fresh):
     _, log = there.begun(fresh, behaviour=BEHAVIOUR + 1, **SMALL)
     asyncio.run(log.close())
-    worker = there.worker(fresh)
+    codes, said = ended(there.worker(fresh))
 
-    assert f"made with behaviour {BEHAVIOUR + 1}" in worker.communicate(timeout=10)[1]
-    assert worker.returncode == 2
+    assert codes == [2]
+    assert f"made with behaviour {BEHAVIOUR + 1}" in said[0]
+
+
+def test_a_fault_that_is_sent_once_the_plan_is_written_is_taken_before_the_run_is_over(
+    there, fresh, small, monkeypatch
+):
+    plan, log = there.begun(fresh, **SMALL)
+    real, sent = KafkaCrew.finished, []
+
+    async def finished(crew, offsets):
+        await real(crew, offsets)
+        if not sent:
+            sent.append(
+                await asyncio.to_thread(rasfleet, *INJECT[:1], fresh, *INJECT[1:], "--kafka", there.servers)
+            )
+
+    monkeypatch.setattr(KafkaCrew, "finished", finished)
+    told = carry_out(log, plan, Carrying(workers=1))
+
+    assert sent[0].returncode == 0, sent[0].stderr
+    assert told.summary.faults == small[1].faults + 1
+
+
+def test_an_offset_that_has_no_command_is_not_waited_for(there, fresh, small):
+    plan, log = there.begun(fresh, **SMALL)
+    sent = rasfleet(*INJECT[:1], fresh, *INJECT[1:], "--kafka", there.servers, "--json")
+    partition = json.loads(sent.stdout)["partition"]
+    (entry,) = log.read(COMMAND, partition)
+    log.loop.call(in_a_transaction(log, Written(*entry[3:]), partition))  # once more, and a mark behind it
+    told = carry_out(log, plan, Carrying(workers=1))
+
+    assert told.summary.faults == small[1].faults + 1
+
+
+async def test_two_programs_that_carry_a_run_out_at_once_leave_its_plan_there_once(there, fresh, small):
+    plan, log = there.begun(fresh, **SMALL)
+    other = there.open(fresh)
+    first, second = (CommandWriter(of, Cut(plan, 200)) for of in (log, other))
+    log.lock()
+
+    async def overtaken(written):
+        if written == 0:
+            other.lock()
+
+    with pytest.raises(LogError, match="another program carries it out"):
+        await first.run(overtaken)
+    await second.run()
+    whole = small[2]
+    found = {place: part for place, part in records(other).items() if place[0] == COMMAND}
+    await log.close()
+    await other.close()
+    assert found == {place: part for place, part in whole.items() if place[0] == COMMAND}
 
 
 def test_a_run_that_was_cut_off_is_resumed(there, fresh, small):

@@ -311,19 +311,26 @@ class LogContract:
     @settings(max_examples=25, suppress_health_check=MANY_LOGS)
     @given(commits=commits)
     def test_any_commits_are_read_as_they_were_made(self, make, commits):
-        log, again = make(1)
-        given, whole = numbered(commits)
+        found, whole = committed(make, commits)
 
-        async def write():
-            writer = log.writer(0)
-            for batches in given:
-                await writer.commit(batches)
-            await writer.close()
+        assert found == whole
 
-        asyncio.run(write())
 
-        for topic in HOST_TOPICS:
-            assert read(again(), topic) == entries(topic, 0, whole[topic])
+def committed(make, commits):
+    """What a new log holds after these commits, and what it should."""
+    log, again = make(1)
+    given, whole = numbered(commits)
+
+    async def write():
+        writer = log.writer(0)
+        for batches in given:
+            await writer.commit(batches)
+        await writer.close()
+
+    asyncio.run(write())
+    reopened = again()
+    found = {topic: read(reopened, topic) for topic in HOST_TOPICS}
+    return found, {topic: entries(topic, 0, whole[topic]) for topic in HOST_TOPICS}
 
 
 class OneWriterContract(LogContract):

@@ -5,6 +5,7 @@ import itertools
 
 import msgspec
 import pytest
+from hypothesis import given, settings
 
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
@@ -12,7 +13,18 @@ from fleet.log.kafka.names import RUNS
 from fleet.log.protocol import CorruptLog, LogError
 from fleet.manifest import Summary
 from nodes.events import COMMAND, SYNDROME
-from tests.fleet.log.contract import LogContract, entries, event, events, manifest_of, read, record
+from tests.fleet.log.contract import (
+    MANY_LOGS,
+    LogContract,
+    commits,
+    committed,
+    entries,
+    event,
+    events,
+    manifest_of,
+    read,
+    record,
+)
 
 SUMMARY = Summary("ab" * 32, 1, 2, {SYNDROME: 3}, {"el3": {"HostReset": 4}}, {"injected": 1}, {COMMAND: [2, 0, 0]})
 
@@ -28,6 +40,13 @@ class TestKafkaLog(LogContract):
             return log, lambda: opened(KafkaLog.open(brokers, run))
 
         return made
+
+    @settings(max_examples=6, suppress_health_check=MANY_LOGS)  # each costs a run with its topics
+    @given(commits=commits)
+    def test_any_commits_are_read_as_they_were_made(self, make, commits):
+        found, whole = committed(make, commits)
+
+        assert found == whole
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
@@ -162,3 +181,22 @@ async def test_an_event_without_a_position_is_corrupt(log, again):
 
     with pytest.raises(CorruptLog, match="no array with a position"):
         read(again(), SYNDROME)
+
+
+async def test_whoever_wrote_the_plan_ends_once_somebody_else_does(log, again):
+    log.lock()
+    await log.append_commands(0, [record(0)])
+    other = again()
+    other.lock()
+
+    with pytest.raises(LogError, match=f"run {log.run}: another program carries it out by now"):
+        await log.append_commands(0, [record(1)])
+    assert await other.append_commands(0, [record(1)]) == 2
+
+
+async def test_commands_can_be_sent_to_a_run_whose_plan_somebody_writes(log, again):
+    log.lock()
+    await again().append_commands(0, [record(0)])
+    log.lock()
+
+    assert await log.append_commands(0, [record(1)]) == 2

@@ -8,24 +8,23 @@ import sys
 
 import pytest
 
-from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
 from fleet.run import Run
-from nodes.events import COMMAND, HOST_TOPICS, SYNDROME
-from tests.runs import ROOT, SMALL, carried_out, manifest_of, plan_of, records, storm
+from nodes.events import COMMAND, HOST_TOPICS
+from tests.runs import FEW, ROOT, SMALL, carried_out, manifest_of, plan_of, records, storm
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The small storm on files."""
-    run, log = storm(tmp_path_factory.mktemp("run") / "storm")
+    run, log = storm(tmp_path_factory.mktemp("run") / "storm", FEW)
     return run.summary(), records(log)
 
 
 def begun(brokers, name):
     """The plan of the small storm, and a new run for it."""
-    plan = plan_of(**SMALL)
-    return plan, KafkaLog.create(brokers, name, manifest_of(plan, **SMALL))
+    plan = plan_of(FEW, **SMALL)
+    return plan, KafkaLog.create(brokers, name, manifest_of(plan, FEW, **SMALL))
 
 
 def held(brokers, name):
@@ -50,7 +49,7 @@ from fleet.log.kafka import producer
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
 from fleet.run import Run
-from tests.runs import SMALL, carried_out, plan_of
+from tests.runs import FEW, SMALL, carried_out, plan_of
 servers, name, lives = sys.argv[1], sys.argv[2], int(sys.argv[3])
 real = producer._sent
 
@@ -66,7 +65,7 @@ async def sent(*given):  # so many batches go through; the next one half the tim
 
 producer._sent = sent
 log = KafkaLog.open(Brokers(servers), name)
-carried_out(Run(log, plan_of(**SMALL)), log)
+carried_out(Run(log, plan_of(FEW, **SMALL)), log)
 """
 
 
@@ -84,12 +83,11 @@ def carried_out_in_a_process(brokers, name, lives):
     return done.returncode
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_run_whose_process_dies_anywhere_comes_to_the_same(brokers, fresh, whole, seed):
+def test_a_run_whose_process_dies_anywhere_comes_to_the_same(brokers, fresh, whole):
     _, log = begun(brokers, fresh)
     asyncio.run(log.close())
-    chance = random.Random(seed)
-    lives = [chance.randrange(1, 60) for _ in range(4)]
+    chance = random.Random(0)
+    lives = [chance.randrange(1, 40) for _ in range(5)]
     codes = [carried_out_in_a_process(brokers, fresh, count) for count in (*lives, 10**6)]
 
     assert codes[0] == -signal.SIGKILL
@@ -101,7 +99,7 @@ def test_a_run_that_is_over_can_be_gone_through_again(brokers, fresh, whole):
     plan, log = begun(brokers, fresh)
     carried_out(Run(log, plan), log)
     again = KafkaLog.open(brokers, fresh)
-    run = carried_out(Run(again, plan_of(**SMALL)), again)
+    run = carried_out(Run(again, plan_of(FEW, **SMALL)), again)
 
     assert run.summary() == whole[0]
     assert held(brokers, fresh) == whole[::-1]
@@ -119,33 +117,6 @@ def test_two_processes_that_carry_out_one_run_at_once_contradict_nowhere(brokers
     assert {place: part for place, part in found.items() if place[0] != COMMAND} == {
         place: part for place, part in whole[1].items() if place[0] != COMMAND
     }
-
-
-def disturbed(cluster):
-    """The small storm on a cluster whose first node dies in the middle of it and comes back; what it came to."""
-    plan, log = begun(Brokers(cluster.bootstrap), "storm")
-    run = Run(log, plan)
-
-    async def going_through():
-        going = asyncio.ensure_future(run.run())
-        while not sum(shard.outlet.outputs[SYNDROME].n for shard in run.shards.values()):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        cluster.kill(1)
-        await asyncio.sleep(1)
-        await asyncio.to_thread(cluster.restart, 1)
-        await going
-        await log.close()
-
-    asyncio.run(going_through())
-    return run.summary(), held(Brokers(cluster.bootstrap), "storm")[0]
-
-
-def test_a_storm_goes_on_when_every_broker_was_gone(broker, whole):
-    assert disturbed(broker) == whole
-
-
-def test_a_storm_goes_on_when_a_leader_dies_and_comes_back(three, whole):
-    assert disturbed(three) == whole
 
 
 def test_what_a_run_holds_is_the_same_however_it_is_read(brokers, fresh, whole):

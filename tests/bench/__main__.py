@@ -1,6 +1,6 @@
 """``python -m tests.bench``: measures and prints a table; never fails, whatever the figures are."""
 
-from tests.bench import instructions, memory, plans, rates, resident, snapshots, workers
+from tests.bench import instructions, kafka, memory, plans, rates, resident, snapshots, workers
 
 
 def main():
@@ -13,6 +13,7 @@ def main():
     memory.main()
     rates.show(workers.rows())
     rates.show(snapshots.rows())
+    rates.show(kafka.rows())
 
 
 if __name__ == "__main__":

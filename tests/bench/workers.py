@@ -25,7 +25,7 @@ COMMIT_RECORDS = 2000
 def ran(folder, *words):
     """The seconds of a run, and what it told."""
     done = subprocess.run(
-        [sys.executable, "-m", "fleet", "run", *words, "--json", "--out", str(folder)],
+        [sys.executable, "-m", "fleet", "run", *words, "--json", *(["--out", str(folder)] if folder else [])],
         capture_output=True,
         check=True,
         cwd=ROOT,

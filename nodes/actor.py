@@ -363,7 +363,7 @@ class Actors:
         while True:
             await self._wait_for_mail()
             if not self._mailbox:
-                return
+                break
             count = min(self._batch_max, len(self._mailbox))
             for index in range(count):
                 why = self.hosts.handle(self._mailbox.popleft())
@@ -375,6 +375,8 @@ class Actors:
                 self.done()
             async with self._changed:
                 self._changed.notify_all()
+        async with self._changed:
+            self._changed.notify_all()  # mail that was let go of made room, and nobody has said so
 
     async def _wait_for_mail(self) -> None:
         """Until there is some, or will be none."""
@@ -388,4 +390,4 @@ class Actors:
 
     async def _mail(self) -> None:
         async with self._changed:
-            await self._changed.wait_for(lambda: self._mailbox or self._closed)
+            await self._changed.wait_for(lambda: self._mailbox or self._closed or self._stopped)

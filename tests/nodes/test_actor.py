@@ -260,3 +260,17 @@ def test_a_batch_holds_at_least_one_command(batch_max):
 
     with pytest.raises(AssertionError, match="at least one"):
         Actors(partition, outlet, batch_max=batch_max)
+
+
+def test_a_stop_before_the_first_of_a_full_mailbox_is_handled_ends_sender_and_hosts():
+    async def whole():
+        actors = Actors(*hosts(), mailbox_max=2)
+        running = asyncio.create_task(actors.run())
+        sending = asyncio.create_task(actors.send([fault(number) for number in range(8)]))
+        await asyncio.sleep(0)  # the sender waits for room, and the hosts have not looked at their mail yet
+        actors.stop()
+        async with asyncio.timeout(5):
+            await asyncio.gather(sending, running)
+        return actors.handled
+
+    assert asyncio.run(whole()) == 0

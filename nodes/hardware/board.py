@@ -6,7 +6,7 @@ Sources: IHI0100 A.c 2.4 (recording, poison), 2.5 (interrupts), 3.2.31 (injectio
 design's section 1 and the flow description's A0.
 """
 
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from nodes.events import (
     ErrorRecorded,
@@ -77,6 +77,7 @@ class Board:
     """The hardware floor of one host."""
 
     __slots__ = ("ask", "ledger", "pes", "poison", "records", "setup")
+    __deletable__: ClassVar[list[str]] = ["pes"]  # for the compiler; see nodes.stack.snapshot.dismantle()
 
     def __init__(self, ask: Neighbours, ledger: Ledger, setup: Setup) -> None:
         self.ask = ask

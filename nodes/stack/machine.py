@@ -5,7 +5,7 @@ what takes time goes through a timer of the world outside, which fires it back h
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from nodes.apei.source import ErrorSource, Sources
 from nodes.el3.entry import Entry
@@ -78,6 +78,8 @@ class Machine:
         "tasks",
         "world",
     )
+    # For the compiler; see nodes.stack.snapshot.dismantle().
+    __deletable__: ClassVar[list[str]] = ["tasks", "guests", "board", "monitor", "kernel"]
 
     def __init__(self, name: str, index: int, platform: Platform, world: World, *, epoch_ns: int = 0) -> None:
         self.name = name

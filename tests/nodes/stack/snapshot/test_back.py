@@ -174,3 +174,13 @@ def test_a_host_that_was_taken_apart_leaves_nothing_to_collect(seed):
             dismantle(machines.pop())
 
     assert found == []
+
+
+def test_what_is_taken_apart_is_declared_to_the_compiler():
+    machine = host().machine
+    parts = (machine, machine.board, machine.kernel)
+    dismantle(machine)
+
+    for part in parts:
+        gone = {name for name in type(part).__slots__ if not hasattr(part, name)}
+        assert gone == set(type(part).__deletable__)

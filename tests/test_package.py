@@ -86,3 +86,13 @@ def test_make_removes_no_run_that_a_command_wrote_by_default(target):
 
     assert "runs/make-run/storm" in removal
     assert not {"runs", "runs/import", *(f"runs/{name}" for name in bundled())} & set(removal.split())
+
+
+def test_what_is_compiled_does_not_stay_beside_the_sources():
+    """It would be loaded in their place, in every later command."""
+    done = subprocess.run(["make", "-n", "compiled"], cwd=ROOT, capture_output=True, text=True, check=True)
+    built, removed = (
+        done.stdout.index(words) for words in ("pip --disable-pip-version-check wheel", "-name '*.so'")
+    )
+
+    assert built < removed

@@ -47,8 +47,9 @@ COMPILED := .venv/compiled
 AS_COMPILED := PYTHONPATH=$(COMPILED) PYTHONSAFEPATH=1 $(BIN)/python
 compiled: $(DEV_READY) ## Build the compiled wheel (needs gcc; some minutes), and check that it writes the same bytes.
 	@rm -rf $(COMPILED)
-	HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps -w $(COMPILED) . ; \
-	  built=$$?; find nodes fleet -name '*.so' -delete; rm -f ./*__mypyc*.so; exit $$built # left beside the sources
+	$(BIN)/python -m hatchling build -t sdist -d $(COMPILED) 2>/dev/null # nothing is compiled beside the sources
+	HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps -w $(COMPILED) \
+	  $(COMPILED)/rasfleet-*.tar.gz
 	$(PIP) --no-deps --target $(COMPILED) $(COMPILED)/rasfleet-*.whl
 	$(AS_COMPILED) -c 'import nodes.actor, fleet.outlet; assert nodes.actor.__file__.endswith(".so"), nodes.actor.__file__'
 	$(AS_COMPILED) -m pytest -q --import-mode=append tests/fleet/test_behaviour.py tests/fleet/test_shard.py

@@ -11,6 +11,7 @@ killed before that, and what is built on it would be on the disk without it. The
 segment is on the disk before the next one begins, and only the last frame of the last segment may be torn.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -72,11 +73,11 @@ def never_written(file: BinaryIO, stored: bytes, expected: FileHead) -> bool:
 
     ``stored`` is the head as it was read; one that is another by now is being written.
     """
-    file.seek(0)
-    if file.read(FILE_HEAD_SIZE) != stored:
-        return True
     in_part = all(got in (0, want) for got, want in zip(stored, file_head(expected), strict=False))
-    return in_part and not any(isinstance(found, Frame) for found in frames(file))
+    if in_part and not any(isinstance(found, Frame) for found in frames(file)):
+        return True
+    # Looked at last, and past what the file object keeps: the first frame may have come since.
+    return os.pread(file.fileno(), FILE_HEAD_SIZE, 0) != stored
 
 
 def segment_path(folder: Path, partition: int, segment: int) -> Path:

@@ -79,6 +79,21 @@ def test_a_segment_that_was_begun_and_never_written_is_waited_for(tmp_path, foll
     assert (before, len(spans(follower))) == (1, 1)
 
 
+def test_a_first_frame_that_comes_while_an_empty_file_is_looked_at_is_waited_for(tmp_path, monkeypatch, follow):
+    log = made(tmp_path)
+    follower = follow(log)
+    looked = segments.frames
+
+    def meanwhile(file):
+        monkeypatch.setattr(segments, "frames", looked)
+        appended(FileLog.open(tmp_path), 0)
+        return looked(file)
+
+    monkeypatch.setattr(segments, "frames", meanwhile)
+
+    assert (follower.next(), len(spans(follower))) == (None, 1)
+
+
 @pytest.mark.parametrize("content", [COMMANDS, EVENTS])
 def test_a_file_that_was_deleted_is_not_waited_for(tmp_path, follow, content):
     log = made(tmp_path)

@@ -17,8 +17,8 @@ from nodes.events import COMMAND, HOST_TOPICS
 from tests.bench.rates import Row, show
 from tests.runs import ROOT
 
-TURNS = 3
-FAULTS = 60_000
+TURNS = 2
+FAULTS = 150_000
 COMMIT_RECORDS = 2000
 
 

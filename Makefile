@@ -51,8 +51,8 @@ compiled: $(DEV_READY) ## Build the compiled wheel (needs gcc; some minutes), an
 	HATCH_BUILD_HOOKS_ENABLE=1 $(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps -w $(COMPILED) \
 	  $(COMPILED)/rasfleet-*.tar.gz
 	$(PIP) --no-deps --target $(COMPILED) $(COMPILED)/rasfleet-*.whl
-	$(AS_COMPILED) -c 'import nodes.actor, fleet.outlet; assert nodes.actor.__file__.endswith(".so"), nodes.actor.__file__'
-	$(AS_COMPILED) -m pytest -q --import-mode=append tests/fleet/test_behaviour.py tests/fleet/test_shard.py
+	$(AS_COMPILED) -c 'import nodes.actor, fleet.engine.outlet; assert nodes.actor.__file__.endswith(".so"), nodes.actor.__file__'
+	$(AS_COMPILED) -m pytest -q --import-mode=append tests/fleet/test_behaviour.py tests/fleet/engine/test_shard.py
 
 bench-compiled: compiled ## The same measurements of the compiled wheel.
 	-$(AS_COMPILED) -m tests.bench

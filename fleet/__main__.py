@@ -125,8 +125,8 @@ def main() -> None:
 def _explained(fault: Exception) -> tuple[int, str]:
     """The exit code of a failure, and one line about it."""
     from fleet.log.protocol import Contradiction, CorruptLog, LogError, Unreachable
-    from fleet.scenario_errors import ScenarioError
-    from fleet.times import NoTime
+    from fleet.scenario.scenario_errors import ScenarioError
+    from fleet.scenario.times import NoTime
     from nodes.spec.layout import Malformed
 
     while isinstance(fault, ExceptionGroup):  # of a run's tasks; the first one ended the others

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from fleet.cloudevents import Described
 from fleet.codec import TOPICS
+from fleet.contract.cloudevents import Described
 from fleet.log.protocol import Entry, LogError, RunLog, Written
-from fleet.scenario import epoch_ns
+from fleet.scenario.scenario import epoch_ns
 from nodes.events import COMMAND, DEAD_LETTER, HOST_TOPICS
 
 BATCH: Final = 4096  # records that are written at once

@@ -13,14 +13,14 @@ import msgspec
 
 from fleet.codec import TOPICS, UnknownEvent, decode_any, decode_command, decode_event
 from fleet.digest import PartitionDigest, run_digest
+from fleet.engine.outlet import NS_PER_MS
+from fleet.engine.writer import is_planned
 from fleet.log.files import MANIFEST, FileLog
 from fleet.log.frames import COMMANDS, EVENTS, FILE_HEAD_SIZE, Damage, Frame, entries
 from fleet.log.protocol import Checkpoint, CorruptLog, Entry
 from fleet.manifest import Manifest, Summary
-from fleet.outlet import NS_PER_MS
 from fleet.partition import partition_of
-from fleet.scenario import epoch_ns
-from fleet.writer import is_planned
+from fleet.scenario.scenario import epoch_ns
 from nodes.events import COMMAND, SHARD_TOPICS, ClockAdvanced, CommandRefused, Event
 from nodes.events.commands import Command
 from nodes.spec.layout import Malformed
@@ -56,7 +56,7 @@ class Report(NamedTuple):
 
 
 class Handled(msgspec.Struct, frozen=True, array_like=True):
-    """Of a shard's state (fleet.shard.ShardState), what says how many commands it covers."""
+    """Of a shard's state (fleet.engine.shard.ShardState), what says how many commands it covers."""
 
     format: int
     commands: int

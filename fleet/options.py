@@ -11,8 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from fleet.manifest import Manifest
-    from fleet.metrics import Meter
-    from fleet.serving import Address
+    from fleet.service.metrics import Meter
+    from fleet.service.serving import Address
 
 
 class _Text(click.ParamType):  # type: ignore[type-arg]  # generic only in later versions
@@ -33,13 +33,13 @@ class _Text(click.ParamType):  # type: ignore[type-arg]  # generic only in later
 
 
 def _speed(text: str) -> float | None:
-    from fleet.pace import speed_of
+    from fleet.engine.pace import speed_of
 
     return speed_of(text)
 
 
 def _address(text: str) -> "Address":
-    from fleet.serving import address_of
+    from fleet.service.serving import address_of
 
     return address_of(text)
 
@@ -66,7 +66,7 @@ def metered(
     if address is None:
         yield None
         return
-    from fleet.metrics import identity_of, shown_at
+    from fleet.service.metrics import identity_of, shown_at
 
     with shown_at(address, identity_of(manifest, run, group), say) as meter:
         yield meter

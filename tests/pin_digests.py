@@ -11,9 +11,9 @@ import json
 import sys
 from pathlib import Path
 
+from fleet.engine.run import Run
 from fleet.manifest import BEHAVIOUR
-from fleet.run import Run
-from fleet.scenario import load
+from fleet.scenario.scenario import load
 from tests.memory_log import MemoryLog
 from tests.runs import SMALL, manifest_of, plan_of
 

@@ -1,13 +1,13 @@
 """Writes what is made of the declarations: the schema that scenarios name, the table of keys in their README, and
 the AsyncAPI document.
 
-``python -m tests.pin_schema`` after a change of ``fleet.tables``, ``fleet.script``, ``nodes.events`` or topics.
+``python -m tests.pin_schema`` after a change of ``fleet.scenario.tables`` or ``.script``, ``nodes.events`` or topics.
 """
 
 import json
 
-from fleet.asyncapi import text
-from fleet.schema import keys, schema
+from fleet.contract.asyncapi import text
+from fleet.scenario.schema import keys, schema
 from tests.runs import ROOT
 
 SCHEMA = ROOT / "deploy" / "scenarios" / "scenario.schema.json"

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from fleet.codec import TOPICS
+from fleet.engine.run import Run
 from fleet.log.files import FileLog
 from fleet.manifest import Manifest, Options
-from fleet.plan import Plan
-from fleet.run import Run
-from fleet.scenario import load, parse
+from fleet.scenario.plan import Plan
+from fleet.scenario.scenario import load, parse
 
 ROOT = Path(__file__).parent.parent
 STORM = load("storm")[0]

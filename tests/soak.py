@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from fleet.console import no_collection
+from fleet.engine.console import no_collection
+from fleet.engine.run import Run
 from fleet.log.disk import Disk
 from fleet.log.files import FileLog
-from fleet.run import Run
 from tests.runs import STORM, manifest_of, plan_of
 
 MINUTES = 15.0

@@ -10,7 +10,7 @@ import pytest
 
 from fleet import __version__
 from fleet.manifest import BEHAVIOUR
-from fleet.scenario import bundled
+from fleet.scenario.scenario import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
 

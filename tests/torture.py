@@ -38,7 +38,7 @@ def workers_of(folder):
             words = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"fleet.worker" in words and str(folder).encode() in words:
+        if b"fleet.engine.worker" in words and str(folder).encode() in words:
             found.append(int(process.name))
     return found
 

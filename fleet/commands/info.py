@@ -33,7 +33,7 @@ def info(run: str, kafka: str | None, *, as_json: bool) -> None:
 def _told(log: "AnyLog") -> dict[str, object]:
     from fleet.codec import TOPICS
     from fleet.log.files import FileLog
-    from fleet.plan import plan_of
+    from fleet.scenario.plan import plan_of
 
     manifest, summary = log.manifest, log.summary()
     plan = plan_of(manifest)

@@ -48,10 +48,10 @@ class Given(TypedDict):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def inject(run: str, fault: str, **given: Unpack[Given]) -> None:
     """Send a fault to a host of a run."""
-    from fleet import inject as sending
     from fleet.commands.trace import read_block
+    from fleet.engine import inject as sending
     from fleet.place import opened
-    from fleet.tracing import NotTraceable, Wanted
+    from fleet.view.tracing import NotTraceable, Wanted
 
     wanted = Wanted(fault, given["address"], given["guest"], int(given["at"] == "el1"))
     try:

@@ -8,7 +8,7 @@ from fleet.options import at_speed, metered, with_metrics
 from fleet.place import of_brokers
 
 if TYPE_CHECKING:
-    from fleet.serving import Address
+    from fleet.service.serving import Address
 
 WORKERS_MAX: Final = 64
 
@@ -43,12 +43,12 @@ class Given(TypedDict):
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object, as run --json does.")
 def resume(run: str, **given: Unpack[Given]) -> None:
     """Carry a run on."""
-    from fleet.carried import go_on
     from fleet.commands.run import finish
-    from fleet.console import Carrying
+    from fleet.engine.carried import go_on
+    from fleet.engine.console import Carrying
+    from fleet.engine.supervisor import cores
     from fleet.log.files import FileLog
     from fleet.place import open_log, say
-    from fleet.supervisor import cores
 
     log = open_log(run, given["kafka"])
     if isinstance(log, FileLog):

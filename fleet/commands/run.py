@@ -13,12 +13,12 @@ from fleet.options import at_speed, metered, with_metrics
 from fleet.place import of_plaintext
 
 if TYPE_CHECKING:
+    from fleet.engine.room import Room
     from fleet.log.kafka.log import KafkaLog
     from fleet.manifest import Manifest
-    from fleet.plan import Plan
-    from fleet.report import Told
-    from fleet.room import Room
-    from fleet.serving import Address
+    from fleet.scenario.plan import Plan
+    from fleet.service.serving import Address
+    from fleet.view.report import Told
 
 UNMET: Final = 1  # the run is not what its scenario expects
 INTERRUPTED: Final = 130  # but for SIGTERM: who sends that wants an end in order, and gets it
@@ -86,12 +86,12 @@ class Given(TypedDict):
 def run(scenario: str, **given: Unpack[Given]) -> None:
     """Run a scenario."""
     from fleet import __version__
+    from fleet.engine.supervisor import cores
     from fleet.manifest import Manifest, Options
-    from fleet.plan import Plan
-    from fleet.scenario import epoch_ns, load, parse
-    from fleet.scenario_errors import ScenarioError
-    from fleet.supervisor import cores
-    from fleet.times import seconds_of
+    from fleet.scenario.plan import Plan
+    from fleet.scenario.scenario import epoch_ns, load, parse
+    from fleet.scenario.scenario_errors import ScenarioError
+    from fleet.scenario.times import seconds_of
 
     text, place = load(scenario)
     parsed = parse(text, place)
@@ -121,11 +121,11 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
 
 
 def _run_on_files(given: Given, plan: "Plan", manifest: "Manifest", workers: int) -> None:
-    from fleet.carried import carry_out
-    from fleet.console import Carrying
+    from fleet.engine.carried import carry_out
+    from fleet.engine.console import Carrying
+    from fleet.engine.room import check_room, room_for
     from fleet.log.files import FileLog
     from fleet.place import say
-    from fleet.room import check_room, room_for
 
     out = given["out"] or Path("runs") / manifest.name
     room = _paced(room_for(plan.estimate(), out, workers=workers), plan, given["speed"])
@@ -147,8 +147,8 @@ def _paced(room: "Room", plan: "Plan", speed: float | None) -> "Room":
 
 
 def _run_on_kafka(given: Given, plan: "Plan", manifest: "Manifest", workers: int) -> None:
-    from fleet.carried import carry_out
-    from fleet.console import Carrying
+    from fleet.engine.carried import carry_out
+    from fleet.engine.console import Carrying
     from fleet.log.kafka.log import KafkaLog
     from fleet.log.kafka.names import group_of
     from fleet.place import brokers_of, say
@@ -168,7 +168,7 @@ def _run_on_kafka(given: Given, plan: "Plan", manifest: "Manifest", workers: int
 
 
 def _only_command(given: Given, log: "KafkaLog", plan: "Plan") -> None:
-    from fleet.carried import only_command
+    from fleet.engine.carried import only_command
     from fleet.place import say
 
     written = only_command(log, plan, given["speed"], say)
@@ -182,7 +182,7 @@ def _only_command(given: Given, log: "KafkaLog", plan: "Plan") -> None:
 
 def finish(told: "Told", *, as_json: bool) -> None:
     """Show what a run came to, and exit by it."""
-    from fleet.report import show
+    from fleet.view.report import show
 
     show(told, as_json=as_json)
     if told.unchecked:

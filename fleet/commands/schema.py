@@ -13,7 +13,7 @@ def schema() -> None:
 @schema.command(name="scenario")
 def scenario() -> None:
     """Print the JSON Schema of scenarios, for an editor: `#:schema FILE` as a scenario's first line."""
-    from fleet.schema import schema as declared
+    from fleet.scenario.schema import schema as declared
 
     click.echo(json.dumps(declared(), indent=2))
 
@@ -21,7 +21,7 @@ def scenario() -> None:
 @schema.command(name="keys")
 def keys() -> None:
     """Print every key of a scenario as Markdown."""
-    from fleet.schema import keys as table
+    from fleet.scenario.schema import keys as table
 
     click.echo(table())
 
@@ -29,7 +29,7 @@ def keys() -> None:
 @schema.command(name="event")
 def event() -> None:
     """Print the JSON Schema of events: as rasfleet tail --json prints them, and as arrays on the wire."""
-    from fleet.wire import EVENTS, schemas
+    from fleet.contract.wire import EVENTS, schemas
 
     click.echo(json.dumps(schemas(EVENTS, "event"), indent=2))
 
@@ -37,7 +37,7 @@ def event() -> None:
 @schema.command(name="command")
 def command_() -> None:
     """Print the JSON Schema of commands: as rasfleet tail --json prints them, and as arrays on the wire."""
-    from fleet.wire import COMMANDS, schemas
+    from fleet.contract.wire import COMMANDS, schemas
 
     click.echo(json.dumps(schemas(COMMANDS, "command"), indent=2))
 
@@ -45,7 +45,7 @@ def command_() -> None:
 @schema.command(name="asyncapi")
 def asyncapi() -> None:
     """Print the AsyncAPI document of a run's topics on Kafka, as deploy/asyncapi.yaml has it."""
-    from fleet.asyncapi import text
+    from fleet.contract.asyncapi import text
 
     click.echo(text(), nl=False)
 

@@ -19,10 +19,10 @@ def state(run: str, kafka: str | None, host: str, at: str | None, *, as_json: bo
 
     The host's commands go through it again, up to then; nothing else of RUN is touched.
     """
-    from fleet.look import host_at
     from fleet.place import opened
-    from fleet.scenario import epoch_ns
-    from fleet.times import virtual_ns
+    from fleet.scenario.scenario import epoch_ns
+    from fleet.scenario.times import virtual_ns
+    from fleet.view.look import host_at
     from nodes.stack.look import state_of
 
     with opened(run, kafka) as log:
@@ -36,7 +36,7 @@ def state(run: str, kafka: str | None, host: str, at: str | None, *, as_json: bo
 
 def _write(found: dict[str, Any]) -> None:
     """The object as indented lines; the ledger as a table."""
-    from fleet.report import ledger_rows
+    from fleet.view.report import ledger_rows
 
     ledger = found.pop("ledger")
     seconds = found.pop("time_ns") / 1e9

@@ -84,14 +84,14 @@ def tail(run: str, topics: tuple[str, ...], **given: Unpack[Given]) -> None:
 
 
 def _since_ns(log: "AnyLog", since: str | None) -> int:
-    from fleet.scenario import epoch_ns
-    from fleet.times import virtual_ns
+    from fleet.scenario.scenario import epoch_ns
+    from fleet.scenario.times import virtual_ns
 
     return 0 if since is None else virtual_ns(since, epoch_ns(log.manifest.start))
 
 
 def _print(found: "Iterator[Decoded]", since_ns: int, *, as_json: bool) -> None:
-    from fleet.present import entry_object
+    from fleet.view.present import entry_object
 
     write = sys.stdout.write
     for entry, event in found:
@@ -103,8 +103,8 @@ def _print(found: "Iterator[Decoded]", since_ns: int, *, as_json: bool) -> None:
 
 def _followed(log: "AnyLog", topics: list[str], host: str | None) -> "Iterator[Decoded]":
     """The records as they come."""
-    from fleet.following import follow
     from fleet.partition import partition_of
+    from fleet.view.following import follow
 
     def pause() -> None:
         sys.stdout.flush()
@@ -117,8 +117,8 @@ def _followed(log: "AnyLog", topics: list[str], host: str | None) -> "Iterator[D
 
 def _events(log: "AnyLog", topics: list[str], host: str | None, on_damage: "OnDamage") -> "Iterator[Decoded]":
     """The records of several topics, merged by time."""
-    from fleet.following import order
     from fleet.partition import partition_of
+    from fleet.view.following import order
 
     count = log.manifest.partitions
     partitions = range(count) if host is None else [partition_of(host, count)]

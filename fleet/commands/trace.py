@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 import click
 
 if TYPE_CHECKING:
-    from fleet.tracing import Traced
+    from fleet.view.tracing import Traced
     from nodes.policy import Switches
 
 USAGE: Final = 2
@@ -115,7 +115,7 @@ class Pair(Setting):
 @click.option("--json", "as_json", is_flag=True, help="NDJSON: a line a step, then the end.")
 def trace(fault: str | None, **given: Unpack[Given]) -> None:
     """Send one fault through one host."""
-    from fleet.tracing import NotTraceable
+    from fleet.view.tracing import NotTraceable
 
     if given["listed"]:
         _list(as_json=given["as_json"])
@@ -136,7 +136,7 @@ def trace(fault: str | None, **given: Unpack[Given]) -> None:
 
 def _traced(fault: str, given: Given) -> int:
     """Trace once, or twice to compare; the errno of a refusal, 0 without one."""
-    from fleet import tracing
+    from fleet.view import tracing
 
     block = read_block(fault)
     wanted = tracing.Wanted(fault, given["address"], given["guest"], int(given["at"] == "el1"), given["masked"])
@@ -161,7 +161,7 @@ def _traced(fault: str, given: Given) -> int:
 
 def read_block(fault: str) -> bytes:
     """The status block that ``block:FILE`` names; none for another fault. Raises NotTraceable."""
-    from fleet.tracing import block_from
+    from fleet.view.tracing import block_from
 
     kind, _, place = fault.partition(":")
     return block_from(_content(place), place) if kind == "block" else b""
@@ -169,7 +169,7 @@ def read_block(fault: str) -> bytes:
 
 def _content(place: str) -> bytes:
     from fleet.decode.given import SIZE_MAX
-    from fleet.tracing import NotTraceable
+    from fleet.view.tracing import NotTraceable
 
     if not place:
         raise NotTraceable("block: names no file; expected block:FILE, or block:- for standard input")
@@ -183,7 +183,7 @@ def _content(place: str) -> bytes:
 
 
 def _show_json(traced: "Traced", _: "Switches", label: dict[str, str]) -> None:
-    from fleet.tracing_text import step_objects
+    from fleet.view.tracing_text import step_objects
 
     extra = {"set": label} if label else {}
     for step in step_objects(traced):
@@ -192,7 +192,7 @@ def _show_json(traced: "Traced", _: "Switches", label: dict[str, str]) -> None:
 
 
 def _show(traced: "Traced", switches: "Switches", _: dict[str, str]) -> None:
-    from fleet.tracing_text import end_lines, shown_steps
+    from fleet.view.tracing_text import end_lines, shown_steps
 
     for step in shown_steps(traced, switches):
         click.secho(step.line, bold=True)
@@ -204,7 +204,7 @@ def _show(traced: "Traced", switches: "Switches", _: dict[str, str]) -> None:
 
 
 def _show_both(both: "list[tuple[str, str, Traced, Switches]]") -> None:
-    from fleet.tracing_text import end_lines, side_by_side, step_line
+    from fleet.view.tracing_text import end_lines, side_by_side, step_line
 
     steps = [[step_line(event, alone=False) for event in traced.events] for _, _, traced, _ in both]
     ends = [["", *end_lines(traced)] for _, _, traced, _ in both]
@@ -217,7 +217,7 @@ def _show_both(both: "list[tuple[str, str, Traced, Switches]]") -> None:
 
 
 def _list(*, as_json: bool) -> None:
-    from fleet.tracing import RAW_SAYS, switch_values
+    from fleet.view.tracing import RAW_SAYS, switch_values
     from nodes.hardware.fault import FAULTS
 
     if as_json:

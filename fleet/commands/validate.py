@@ -8,7 +8,7 @@ import click
 from fleet.terminal import facts
 
 if TYPE_CHECKING:
-    from fleet.plan import Plan
+    from fleet.scenario.plan import Plan
 
 
 @click.command()
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def validate(scenario: str, *, as_json: bool) -> None:
     """Check SCENARIO, a TOML file or the name of one that comes with rasfleet, and print its plan."""
     from fleet.manifest import Options
-    from fleet.plan import Plan
-    from fleet.scenario import load, parse
-    from fleet.scenario_errors import ScenarioError
+    from fleet.scenario.plan import Plan
+    from fleet.scenario.scenario import load, parse
+    from fleet.scenario.scenario_errors import ScenarioError
 
     text, place = load(scenario)
     parsed = parse(text, place)

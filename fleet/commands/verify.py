@@ -22,7 +22,7 @@ def verify(run: str, kafka: str | None, *, as_json: bool) -> None:
     first difference of each partition is told, and exit code 1 says that there is one. A run that was cut off is
     compared as far as it goes.
     """
-    from fleet.again import run_again, told
+    from fleet.engine.again import run_again, told
     from fleet.place import opened
 
     with opened(run, kafka) as log:

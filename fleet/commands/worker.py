@@ -11,8 +11,8 @@ from fleet.options import metered, with_metrics
 from fleet.place import of_brokers
 
 if TYPE_CHECKING:
-    from fleet.messages import FromWorker
-    from fleet.serving import Address
+    from fleet.engine.messages import FromWorker
+    from fleet.service.serving import Address
 
 
 @click.command()
@@ -26,8 +26,8 @@ def worker(run: str, kafka: str | None, metrics: "Address | None") -> None:
     SIGTERM leaves what was taken written and committed, within 10 s. A program that behaves otherwise than the one
     that made the run is refused.
     """
-    from fleet.again import check_behaviour
-    from fleet.joined import GIVEN_UP, Joined, carried
+    from fleet.engine.again import check_behaviour
+    from fleet.engine.joined import GIVEN_UP, Joined, carried
     from fleet.log.kafka.log import KafkaLog
     from fleet.log.kafka.names import group_of
     from fleet.place import brokers_of, say, servers_of
@@ -50,7 +50,7 @@ def _nothing_taken(*_: object) -> None:
 
 
 def _hear(message: "FromWorker") -> None:
-    from fleet.messages import Said
+    from fleet.engine.messages import Said
     from fleet.place import say
 
     if isinstance(message, Said):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fleet import __version__
-from fleet.console import carry_out
+from fleet.engine.console import carry_out
 from fleet.log.files import FileLog
 from fleet.manifest import IMPORT, Manifest, Options
 from fleet.recordings.compare import Compared, compare

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from fleet.plan import BATCH_COMMANDS, SETTLE_NS, Numbering
+from fleet.engine.writer import CLOCK_NS, Commands
 from fleet.recordings import ERRORS_MAX, HOSTS_MAX
 from fleet.recordings.kernels import choose_kernel
 from fleet.recordings.model import ErrorKind, OutcomeKind, RecordedError, RecordedHost, Recording
-from fleet.scenario import epoch_ns, parse, topology_of
-from fleet.scenario_errors import ScenarioError
-from fleet.writer import CLOCK_NS, Commands
+from fleet.scenario.plan import BATCH_COMMANDS, SETTLE_NS, Numbering
+from fleet.scenario.scenario import epoch_ns, parse, topology_of
+from fleet.scenario.scenario_errors import ScenarioError
 from nodes.events import NO_GUEST
 from nodes.events import commands as c
 from nodes.spec.severity import GhesSeverity, ghes_severity

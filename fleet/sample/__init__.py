@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 from fleet.decode.kinds import Options, decode
 from fleet.decode.view import Json
-from fleet.draws import Stream
 from fleet.sample.broken import BLOCK_BREAKS, RECORD_BREAKS
 from fleet.sample.containers import block_of, kinds_of, record_with
+from fleet.scenario.draws import Stream
 from nodes.linux.estatus import check
 from nodes.spec.layout import Malformed
 

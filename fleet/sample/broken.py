@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from fleet.draws import Stream
 from fleet.sample.containers import block_of, entry_of, kinds_of, record_with, section_of
 from fleet.sample.sections import SECTIONS, BodyKind
+from fleet.scenario.draws import Stream
 from nodes.spec.arm_ras_section import ENTRY_COUNT_MAX, AuxiliaryHeader
 from nodes.spec.arm_ras_section import HEADER_SIZE as RAS_HEADER_SIZE
 from nodes.spec.arm_section import CONTEXT_HEAD_SIZE, ERROR_INFO_SIZE, HEADER_SIZE

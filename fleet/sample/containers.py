@@ -7,9 +7,9 @@ is drawn.
 from typing import Final
 
 from fleet.decode.containers import HEADER
-from fleet.draws import Stream
 from fleet.sample.sections import SECTIONS, BodyKind
 from fleet.sample.values import layout_of, number, subset, text, timestamp
+from fleet.scenario.draws import Stream
 from nodes.spec.cper import (
     NOTIFICATION_GUIDS,
     SIGNATURE,

@@ -11,8 +11,8 @@ import msgspec
 
 from fleet.decode import arm, sections
 from fleet.decode.view import Show
-from fleet.draws import Stream
 from fleet.sample.values import layout_of, number, register_of, subset
+from fleet.scenario.draws import Stream
 from nodes.linux.dmesg_cxl import CxlProtocolSection
 from nodes.spec.arm_ras_section import (
     ARM_RAS_GUID,

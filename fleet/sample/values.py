@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 from fleet.decode.view import Show
-from fleet.draws import Stream
+from fleet.scenario.draws import Stream
 from nodes.spec.bits import Register
 from nodes.spec.layout import Layout
 from nodes.spec.timestamp import Timestamp, timestamp_bytes

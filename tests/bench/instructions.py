@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import PurePath
 
-from fleet.outlet import ShardOutlet
+from fleet.engine.outlet import ShardOutlet
 from nodes.actor import Hosts
 from tests.bench.rates import Planned, Row, show
 from tests.runs import ROOT, STORM, plan_of

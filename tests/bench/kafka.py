@@ -19,16 +19,16 @@ from unittest import mock
 from deploy.kafka.cluster import Cluster
 from deploy.kafka.jars import NoKafka, jars, java
 from fleet.codec import encode
+from fleet.engine.outlet import COMMIT_BYTES, ShardOutlet
+from fleet.engine.run import Run
+from fleet.engine.shard import Shard
 from fleet.log.kafka.checkpoints import Checkpoints
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
 from fleet.log.kafka.producer import BATCH_BYTES
 from fleet.log.protocol import Written
-from fleet.outlet import COMMIT_BYTES, ShardOutlet
-from fleet.plan import roster_of
-from fleet.run import Run
-from fleet.scenario import load
-from fleet.shard import Shard
+from fleet.scenario.plan import roster_of
+from fleet.scenario.scenario import load
 from nodes.events import SYNDROME
 from tests.bench.rates import Row, show
 from tests.bench.workers import ran

@@ -22,7 +22,7 @@ mix = { memory-ce = 60, cache-ce = 20, tlb-ce = 8, bus-ce = 5, pcie-ce = 7 }
 """
 MEASURE = """
 import json, resource, sys, time
-from fleet.scenario import load
+from fleet.scenario.scenario import load
 from tests.runs import plan_of
 text, options = json.loads(sys.argv[1])
 began = time.process_time()

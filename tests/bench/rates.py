@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fleet.codec import decode_event, encode
-from fleet.console import carry_out
 from fleet.digest import digest_of
+from fleet.engine.console import carry_out
+from fleet.engine.run import Run
 from fleet.log.batches import batch_of, entries_of
 from fleet.log.files import FileLog
 from fleet.log.protocol import Written
-from fleet.run import Run
 from nodes.actor import Hosts
 from nodes.events import HOST_TOPICS
 from tests.memory_log import MemoryLog

@@ -1,13 +1,13 @@
 """What a fault of each kind comes to, in events and bytes of the log: ``python -m tests.bench.sizes``.
 
-Prints the table that ``fleet.estimate`` has. Hosts of the storm's shape, faults far enough apart that few meet.
+Prints the table that ``fleet.engine.estimate`` has. Hosts of the storm's shape, faults so far apart that few meet.
 """
 
 import tempfile
 from pathlib import Path
 
+from fleet.engine.run import Run
 from fleet.log.files import FileLog
-from fleet.run import Run
 from nodes.hardware.fault import FAULT_INDEX
 from tests.runs import carried_out, manifest_of, plan_of
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.manifest import BEHAVIOUR
-from fleet.scenario import bundled
+from fleet.scenario.scenario import bundled
 from tests.pin_digests import CASES, HOW, contradictions, digest_of, pinned
 
 

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 
-from fleet.inject import inject
+from fleet.engine.inject import inject
 from fleet.integrity import check, glance
 from fleet.log.files import FileLog
 from fleet.log.frames import COMMANDS, EVENTS, FILE_HEAD_SIZE
 from fleet.log.protocol import CorruptLog
-from fleet.tracing import Wanted
+from fleet.view.tracing import Wanted
 from tests.runs import storm
 
 CONTENTS = {"commands": COMMANDS, "events": EVENTS}

@@ -12,9 +12,9 @@ import sys
 
 import pytest
 
+from fleet.engine.run import Run
 from fleet.integrity import check
 from fleet.log.files import FileLog
-from fleet.run import Run
 from nodes.events import COMMAND, HOST_TOPICS
 from tests.runs import ROOT, SMALL, STORM, Cut, carried_out, is_beginning, manifest_of, plan_of, records, storm
 from tests.torture import gone

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.again import run_again
 from fleet.codec import EVENT_SIZE_MAX, decode_event, encode
 from fleet.copying import copy
+from fleet.engine.again import run_again
+from fleet.engine.run import Run
 from fleet.integrity import check
 from fleet.log.files import FileLog
 from fleet.log.protocol import LOST, Written
 from fleet.partition import partition_of
-from fleet.run import Run
 from nodes.events import COMMAND, DEAD_LETTER, HOST_TOPICS, ClockAdvanced, HostReset, Why
 from nodes.events.commands import InjectFault, ReadMemory
 from nodes.events.letters import KEY_SIZE_MAX, VALUE_SIZE_MAX

@@ -25,10 +25,10 @@ from deploy.kafka.cluster import Cluster
 from deploy.kafka.processes import resident_mib
 from fleet.__main__ import INTERRUPTED
 from fleet.codec import decode_event
-from fleet.joined import GIVEN_UP
+from fleet.engine.joined import GIVEN_UP
+from fleet.engine.writer import CommandWriter
 from fleet.log.kafka.connection import Brokers, parted, reached
 from fleet.log.kafka.log import KafkaLog
-from fleet.writer import CommandWriter
 from nodes.events import COMMAND, SYNDROME
 from tests.runs import FEW, ROOT, Cut, manifest_of, plan_of, records, storm
 
@@ -41,7 +41,7 @@ GROWTH_MIB_MAX = 64.0  # of a worker's memory while no broker is there; what it 
 WORKER = f"""
 import fleet.log.kafka.group as group
 from fleet.__main__ import main
-from fleet.outlet import ShardOutlet
+from fleet.engine.outlet import ShardOutlet
 group.SESSION_MS = {SESSION_S * 1000:.0f}
 ShardOutlet.__init__.__kwdefaults__["commit_bytes"] = 20_000
 main()

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from fleet.present import level_of
+from fleet.view.present import level_of
 from nodes.events import (
     BootErrorFound,
     ErrorRecorded,

@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
+from fleet.engine.offsets import runs_of
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.positions import Sieve
 from fleet.log.kafka.reader import Reader
 from fleet.log.protocol import Commands, Entry
-from fleet.offsets import runs_of
 
 POLL_S: Final = 0.2  # of one look: so long may it take until a stop or an end is noticed
 

@@ -7,10 +7,10 @@ import sys
 import msgspec
 import pytest
 
+from fleet.engine.writer import CommandWriter
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
 from fleet.manifest import BEHAVIOUR
-from fleet.writer import CommandWriter
 from nodes.events import SYNDROME
 from tests.runs import FEW, ROOT, Cut, manifest_of, plan_of, records, storm
 
@@ -19,7 +19,7 @@ PART = 500  # commands of it that are written together
 PATIENCE_S = 300.0  # for processes that must end, on a machine that is busy
 
 AT_LEISURE = """
-import fleet.joined as joined
+import fleet.engine.joined as joined
 from fleet.__main__ import main
 joined.DRAIN_S, joined.PART_S, joined.END_S = 200.0, 50.0, 290.0
 main()

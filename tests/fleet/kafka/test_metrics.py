@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from fleet.carried import only_command
+from fleet.engine.carried import only_command
 from tests.fleet.kafka.conftest import MIDDLE, There
 from tests.runs import SMALL
 from tests.tools import tool

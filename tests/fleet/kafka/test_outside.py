@@ -9,11 +9,11 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 from msgpack.fallback import Packer, Unpacker
 
+from fleet.engine.run import Run
 from fleet.integrity_there import check_there
 from fleet.log.files import FileLog
 from fleet.log.protocol import Written
 from fleet.partition import partition_of
-from fleet.run import Run
 from nodes.events import COMMAND, CPER, DEAD_LETTER, OUTCOME, SYNDROME, Why
 from tests.cli import rasfleet
 from tests.kafka.kcat import consumed, produced

@@ -14,6 +14,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFai
 
 from deploy.kafka.__main__ import ROLES as USERS
 from deploy.kafka.security import token
+from fleet.engine.run import Run
 from fleet.log.files import FileLog
 from fleet.log.kafka import reader
 from fleet.log.kafka.acls import ROLES, forbidden
@@ -23,7 +24,6 @@ from fleet.log.kafka.names import CHECKPOINT, RUNS, group_of, topic_of
 from fleet.log.kafka.security import security_of
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LogError
-from fleet.run import Run
 from nodes.events import COMMAND, DEAD_LETTER, HOST_TOPICS
 from tests import cli
 from tests.kafka import brokers

@@ -149,7 +149,7 @@ def test_a_run_with_workers_has_its_login_on_no_command_line_and_in_no_file(secu
     copied = cli.rasfleet("log", "copy", f"kafka:{fresh}", tmp_path / "copy", *servers)
     files = [path.read_bytes() for path in (tmp_path / "copy").rglob("*") if path.is_file()]
 
-    assert any("fleet.worker" in line for line in lines), "its worker was seen"
+    assert any("fleet.engine.worker" in line for line in lines), "its worker was seen"
     assert files
     assert password not in said + repr(copied) + "".join(lines)
     assert not any(password.encode() in content for content in files)

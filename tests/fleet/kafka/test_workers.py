@@ -6,14 +6,14 @@ import signal
 
 import pytest
 
-from fleet.carried import carry_out, only_command
-from fleet.console import Carrying
-from fleet.joined import DRAIN_S, END_S, GIVEN_UP, PART_S
+from fleet.engine.carried import carry_out, only_command
+from fleet.engine.console import Carrying
+from fleet.engine.joined import DRAIN_S, END_S, GIVEN_UP, PART_S
+from fleet.engine.run import Run
+from fleet.engine.supervisor import KafkaCrew, Supervisor
+from fleet.engine.writer import CommandWriter
 from fleet.log.protocol import LogError, Written
 from fleet.manifest import BEHAVIOUR
-from fleet.run import Run
-from fleet.supervisor import KafkaCrew, Supervisor
-from fleet.writer import CommandWriter
 from nodes.events import COMMAND
 from tests.fleet.kafka.conftest import AT_LEISURE, MIDDLE, PART, There, ended
 from tests.fleet.log.kafka.test_reader import in_a_transaction

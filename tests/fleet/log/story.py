@@ -6,12 +6,12 @@ What is acknowledged stands at its offset from then on; whatever stands at an of
 from typing import NamedTuple
 
 from fleet.codec import TOPICS, encode
-from fleet.inject import ORIGIN, inject
+from fleet.engine.inject import ORIGIN, inject
 from fleet.integrity import check
 from fleet.log.files import FileLog
 from fleet.log.protocol import Checkpoint, Written
 from fleet.manifest import Summary
-from fleet.tracing import Wanted, command_of
+from fleet.view.tracing import Wanted, command_of
 from nodes.events import COMMAND, CPER, SYNDROME, ClockAdvanced, PoisonStored, StatusBlockWritten
 from tests.runs import manifest_of, plan_of
 

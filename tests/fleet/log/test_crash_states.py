@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleet.engine.run import Run
 from fleet.integrity import check
 from fleet.log import follow
 from fleet.log.disk import Disk
 from fleet.log.files import FileLog
 from fleet.log.protocol import CorruptLog, LogError
-from fleet.run import Run
 from nodes.events import COMMAND
 from tests.fleet.log.crash_states import Torn, crashes, laid_out
 from tests.fleet.log.recording_disk import Killed, Record, RecordingDisk, Said

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.draws import Stream
 from fleet.sample import BLOCK, make
 from fleet.sample.broken import BLOCK_BREAKS
+from fleet.scenario.draws import Stream
 from nodes.linux.dmesg import dmesg
 from nodes.linux.estatus import check
 from nodes.policy import Kernel

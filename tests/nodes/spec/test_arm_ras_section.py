@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.draws import Stream
 from fleet.sample.sections import SECTIONS
+from fleet.scenario.draws import Stream
 from nodes.spec.arm_ras_section import ArmRasHeader, ArmRasSection, ErrorRecordEntry, arm_ras_section
 from tests.declared import structures
 

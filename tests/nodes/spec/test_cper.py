@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.draws import Stream
 from fleet.sample import RECORD, make
 from fleet.sample.broken import RECORD_BREAKS, SECTION_BREAKS
+from fleet.scenario.draws import Stream
 from nodes.spec.cper import RECORD_SIZE_MAX, Record, RecordHeader, SectionOf, record_of
 from nodes.spec.layout import Malformed
 from tests.declared import mutated, structures

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.draws import Stream
 from fleet.sample.broken import SECTION_BREAKS
 from fleet.sample.sections import SECTIONS
+from fleet.scenario.draws import Stream
 from nodes.spec.guid import guid
 from nodes.spec.layout import Malformed
 from nodes.spec.sections import BY_GUID, OTHER_NAMES, SECTION_TYPES, SIZE_MIN, decode_section, section_name

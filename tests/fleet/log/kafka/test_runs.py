@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from fleet.engine.run import Run
 from fleet.log.kafka.log import KafkaLog
-from fleet.run import Run
 from nodes.events import COMMAND, HOST_TOPICS
 from tests.runs import FEW, ROOT, SMALL, carried_out, manifest_of, plan_of, records, storm
 
@@ -48,7 +48,7 @@ import os, sys
 from fleet.log.kafka import producer
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
-from fleet.run import Run
+from fleet.engine.run import Run
 from tests.runs import FEW, SMALL, carried_out, plan_of
 servers, name, lives = sys.argv[1], sys.argv[2], int(sys.argv[3])
 real = producer._sent

@@ -1,0 +1,1 @@
+"""What other programs are promised: fields and units, AsyncAPI, CloudEvents."""

@@ -1,0 +1,107 @@
+"""Events as CloudEvents 1.0: for a copy of a run's log that others read without knowing this program.
+
+On Kafka in binary mode: the value is what it was, and headers carry the attributes. In a file in structured mode:
+a JSON object a line, its ``data`` as ``rasfleet tail --json`` prints it. An event has the same ``id`` in every
+copy. Nothing says which fault is behind an event: that is in the topic of commands.
+
+Sources: CloudEvents 1.0.2 (core, Kafka binding, JSON format), its extensions partitioning and sequence; RFC 3339.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from fleet.codec import UnknownEvent, decode_any
+from fleet.log.protocol import Entry, Record
+from fleet.view.present import entry_object
+from nodes.events import COMMAND, NO_GUEST, Event
+from nodes.events.commands import Command
+from nodes.hardware.ras_nodes import INSTANCE_MASK, KIND_SHIFT, RasNodeKind
+
+CONTENT_TYPE: Final = "application/vnd.msgpack"
+STRUCTURED: Final = "application/cloudevents+json"  # content type of a line, for who sends it on
+SCHEMA: Final = {True: "urn:rasfleet:command", False: "urn:rasfleet:event"}  # $id in rasfleet schema; of commands?
+_DIGITS: Final = 20  # of a sequence: a string that sorts
+_SUBJECT: Final = {  # by kind of RAS node
+    RasNodeKind.MEMORY: "dimm{}",
+    RasNodeKind.CACHE: "core{}/cache",
+    RasNodeKind.TLB: "core{}/tlb",
+    RasNodeKind.BUS: "socket{}/interconnect",
+    RasNodeKind.PCIE: "pcie{}",
+}
+Attributes = dict[str, str]
+
+
+class Described:
+    """The attributes of a run's events. ``run``: its name; ``epoch_ns``: real time of virtual time 0."""
+
+    def __init__(self, run: str, epoch_ns: int) -> None:
+        self._run = run
+        self._start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=epoch_ns // 1000)
+
+    def attributes(self, topic: str, partition: int, event: Event | UnknownEvent) -> Attributes:
+        """What describes an event, but for its data's content type; nothing empty."""
+        kind = type(event).__name__
+        when = self._start + timedelta(microseconds=event.time_ns // 1000)
+        host = f"/hosts/{event.host}" if event.host else ""
+        found = {
+            "specversion": "1.0",
+            "id": f"{partition}-{topic}-{_number(topic, event)}",
+            "source": f"/runs/{self._run}{host}",
+            "type": f"io.rasfleet.{topic.split('.')[1]}.{kind}.v1",
+            "time": f"{when:%Y-%m-%dT%H:%M:%S.%f}Z",
+            "subject": _subject(event),
+            "dataschema": SCHEMA[topic == COMMAND],
+            "partitionkey": event.host,
+            "runid": self._run,
+            "host": event.host,
+            "sequence": f"{event.sequence:0{_DIGITS}}" if event.host else "",
+            "vtime": str(event.time_ns),
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def headers(self, topic: str, partition: int) -> Callable[[Record], list[tuple[str, bytes]]]:
+        """What gives a record its headers in binary mode. What is no event has none."""
+
+        def of(record: Record) -> list[tuple[str, bytes]]:
+            event = decode_any(topic, record[2])
+            if not is_told(event):
+                return []
+            told = self.attributes(topic, partition, event)
+            return [
+                *((f"ce_{name}", value.encode()) for name, value in told.items()),
+                ("content-type", CONTENT_TYPE.encode()),
+            ]
+
+        return of
+
+    def structured(self, entry: Entry) -> dict[str, Any] | None:
+        """A record as one object; None for what is no event."""
+        event = decode_any(entry.topic, entry.value)
+        if not is_told(event):
+            return None
+        told = self.attributes(entry.topic, entry.partition, event)
+        return told | {"datacontenttype": "application/json", "data": entry_object(entry, event)}
+
+
+def is_told(event: Event | UnknownEvent) -> bool:
+    """Whether it is an event of this program, at a time that a date can say."""
+    return isinstance(event, Event) and 0 <= event.time_ns < 1 << 63
+
+
+def _number(topic: str, event: Event | UnknownEvent) -> str:
+    """What tells an event from all others of its partition: its position; of a command its sender and number."""
+    if isinstance(event, Command):
+        return f"{event.origin}-{event.sequence}"
+    return f"clock-{event.n}" if topic == COMMAND else str(event.n)
+
+
+def _subject(event: Event | UnknownEvent) -> str:
+    """The component that an event is about: empty where it names none."""
+    node = getattr(event, "ras_node", None)
+    if node is not None and node >> KIND_SHIFT in RasNodeKind._value2member_map_:
+        return _SUBJECT[RasNodeKind(node >> KIND_SHIFT)].format(node & INSTANCE_MASK)
+    pe, guest = getattr(event, "pe", None), getattr(event, "guest", NO_GUEST)
+    if pe is not None:
+        return f"core{pe}"
+    return "" if guest == NO_GUEST else f"guest{guest}"

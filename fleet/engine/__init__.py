@@ -1,0 +1,1 @@
+"""Carrying a run out: the writer of commands, shards, workers and who watches them, on files and on Kafka."""

@@ -1,0 +1,61 @@
+"""The AsyncAPI document: valid by the official schema, as it is committed, and about the topics that there are."""
+
+import copy
+import json
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from fleet.codec import TOPICS
+from fleet.contract.asyncapi import document, text
+from fleet.log.kafka.topics import SETTINGS
+from tests.cli import rasfleet
+from tests.facts import KINDS
+from tests.pin_schema import ASYNCAPI, HOW
+from tests.runs import ROOT
+
+OFFICIAL = Draft7Validator(json.loads((ROOT / "tests" / "golden" / "asyncapi" / "3.0.0.json").read_text()))
+
+
+def test_the_committed_document_is_what_the_command_prints():
+    assert ASYNCAPI.read_text() == text() == rasfleet("schema", "asyncapi").out, HOW
+
+
+def test_the_document_is_valid_by_the_official_schema():
+    found = yaml.safe_load(text())
+
+    assert found == json.loads(json.dumps(document()))
+    assert [error.message for error in OFFICIAL.iter_errors(found)] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: found["channels"]["commands"].update(adress=""),
+        lambda found: found["operations"]["takeCommands"].update(action="take"),
+        lambda found: found["channels"]["outcomes"]["bindings"]["kafka"].update(partitions=0),
+        lambda found: found["components"]["messages"]["SErrorTaken"]["bindings"]["kafka"].update(keys={}),
+        lambda found: found["components"]["schemas"]["SErrorTaken"].update(type="row"),
+        lambda found: found.pop("info"),
+    ],
+)
+def test_a_mistake_in_it_is_found(change):
+    found = copy.deepcopy(document())
+    change(found)
+
+    assert not OFFICIAL.is_valid(json.loads(json.dumps(found)))
+
+
+def test_it_has_every_topic_with_its_settings_and_every_event():
+    found = document()
+    channels = {channel["address"]: channel for channel in found["channels"].values()}
+
+    assert channels.keys() == {f"{{run}}.{topic}" for topic in TOPICS}
+    for topic in TOPICS:
+        told = channels[f"{{run}}.{topic}"]["bindings"]["kafka"]["topicConfiguration"]
+        assert {
+            name: str(value[0] if isinstance(value, list) else value) for name, value in told.items()
+        }.items() <= (SETTINGS[topic].items())
+    named = {name for channel in channels.values() for name in channel["messages"]}
+    assert named == {kind.__name__ for kind in KINDS}

@@ -1,7 +1,7 @@
 """Writes what is made of the declarations: the schema that scenarios name, the table of keys in their README, and
 the AsyncAPI document.
 
-``python -m tests.pin_schema`` after a change of ``fleet.scenario.tables`` or ``.script``, ``nodes.events`` or topics.
+``python -m tests.pin_schema`` after a change of ``fleet.scenario.tables`` or ``.script``, events or topics.
 """
 
 import json

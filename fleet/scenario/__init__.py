@@ -1,1 +1,1 @@
-"""What a scenario says: its tables and their checks, the hosts that it names, its faults, the plan of its commands."""
+"""What a scenario says: tables and their checks, the hosts it names, its faults, the plan of its commands."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 WORKERS_MAX: Final = 64  # of one run on one machine
 DEATHS_MAX: Final = 3  # of a worker in a row, without getting further; then the run ends
-SILENT_S: Final = 60.0  # wall time; a worker that says nothing for so long is ended
+SILENT_S: Final = 60.0  # wall time; a worker that says nothing, or does not end when told to, for so long is ended
 LOOK_S: Final = 1.0  # between two looks at who is silent
 PARTING_S: Final = 10.0  # that a worker has to write what it handled, when another one's failure ends the run
 WORKER: Final = ["-m", "fleet.engine.worker"]  # what Python runs, before the run's folder and the partitions
@@ -202,6 +202,7 @@ class Supervisor:
         self.writer.stop()
         self._heard.set()
         for worker in self.workers:
+            worker.heard_s = asyncio.get_running_loop().time()  # from now on only its end counts as a sign of life
             worker.send(Stop())
 
     async def run(self) -> Summary:
@@ -303,7 +304,8 @@ class Supervisor:
         assert process is not None, "it was started"
         assert process.stdout is not None, "it has a pipe"
         while (message := await read_message(process.stdout)) is not None:
-            worker.heard_s = asyncio.get_running_loop().time()
+            if not self._stopped:
+                worker.heard_s = asyncio.get_running_loop().time()
             worker.is_heard = True
             match message:
                 case Progress():
@@ -330,7 +332,8 @@ class Supervisor:
                 if worker.process is None or worker.ended is not None:
                     continue
                 if loop.time() - worker.heard_s > self._silent_s:
-                    self._say(f"worker {worker.number} said nothing for {self._silent_s:.0f} s and is ended")
+                    did = "did not end in" if self._stopped else "said nothing for"
+                    self._say(f"worker {worker.number} {did} {self._silent_s:.0f} s and is ended")
                     worker.heard_s = loop.time()
                     worker.kill()
 

@@ -85,6 +85,34 @@ def test_a_worker_that_is_stopped_for_longer_than_the_deadline_is_ended_and_star
     assert records(FileLog.open(tmp_path / "run")) == whole
 
 
+TALKS = """
+import time
+from fleet.engine.messages import Progress
+from fleet.engine.worker import tell
+while True:
+    tell(Progress(0, 0, 0, 0, {}))
+    time.sleep(0.1)
+"""  # however often it is told to end
+
+
+def test_a_worker_that_talks_and_does_not_end_when_it_is_told_to_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "WORKER", ["-c", TALKS])
+    said = []
+
+    async def whole(log):
+        supervisor = Supervisor(FileCrew(log), plan_of(STORM, **SMALL), workers=1, say=said.append, silent_s=2.0)
+        running = asyncio.ensure_future(supervisor.run())
+        while not supervisor.workers[0].is_heard:  # noqa: ASYNC110 (nobody sets an event for a test)
+            await asyncio.sleep(0.01)
+        supervisor.stop()
+        with pytest.raises(LogError, match="died 3 times"):
+            await running
+        await log.close()
+
+    asyncio.run(whole(FileLog.create(tmp_path / "run", manifest_of(plan_of(STORM, **SMALL), **SMALL))))
+    assert said[0] == "worker 0 did not end in 2 s and is ended"
+
+
 def test_a_worker_that_is_stopped_and_goes_on_changes_nothing(tmp_path, whole):
     async def stop(supervisor):
         process = await first_worker(supervisor)

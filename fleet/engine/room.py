@@ -46,8 +46,8 @@ def check_room(room: Room, folder: Path) -> None:
     """LogError when the disk will not hold the run."""
     if not room.suffices:
         raise LogError(
-            f"{folder}: the run takes about {size_in_words(room.estimate.size_bytes)}, of the disk's "
-            f"{size_in_words(room.total_bytes)} {size_in_words(room.free_bytes)} are free; make room, end it "
+            f"{folder}: the run takes about {size_in_words(room.estimate.size_bytes)}, and the disk has "
+            f"{size_in_words(room.free_bytes)} left of {size_in_words(room.total_bytes)}; make room, end it "
             "earlier with --until, choose another --out, or go on with --yes"
         )
 

@@ -79,6 +79,7 @@ class Torture:
             self.log.reader(SYNDROME, of, 0, patience_s=None) for of in range(self._plan.scenario.partitions)
         ]
         self._events = 0  # that were seen
+        self._away_leader = None  # the node that was killed and is not back
 
     def run(self, blows):
         """Carry the storm out with these blows, by their names; who is not killed must end by itself."""
@@ -96,7 +97,8 @@ class Torture:
         finally:
             for worker in self._workers:
                 worker.kill()
-                worker.wait()
+                worker.communicate()
+            self._bring_back()
 
     async def _written(self, source, left):
         writer = CommandWriter(self.log, source)
@@ -115,6 +117,7 @@ class Torture:
 
     def _strike(self, blow):
         self._wait_for_events()
+        self._bring_back()
         time.sleep(self.chance.uniform(0.0, 0.4))
         getattr(self, f"_{blow}")()
         self.done[blow] += 1
@@ -175,11 +178,14 @@ class Torture:
             self.failures.append(f"a worker ended with {worker.returncode}: {said}")
 
     def _leader(self):
-        leader = self.log.loop.call(_leader_of(self._brokers, f"{self.log.run}.{SYNDROME}"))
-        self._cluster.kill(leader)
-        time.sleep(1.0)
-        self._wait_for_events()
-        self._cluster.restart(leader)
+        """It stays away until the next blow, for which the run has to have gone on."""
+        self._away_leader = self.log.loop.call(_leader_of(self._brokers, f"{self.log.run}.{SYNDROME}"))
+        self._cluster.kill(self._away_leader)
+
+    def _bring_back(self):
+        if self._away_leader is not None:
+            self._cluster.restart(self._away_leader)
+            self._away_leader = None
 
     def _away(self):
         for node in self._cluster.nodes:

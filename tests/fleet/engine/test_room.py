@@ -29,7 +29,8 @@ def test_something_of_the_disk_stays_free(tmp_path, free, suffices):
 
     assert room.suffices is suffices
     if not suffices:
-        with pytest.raises(LogError, match=r"takes about 1.0 kB, and the disk has .* left of 1.0 kB; .* go on with --yes"):
+        said = r"takes about 1.0 kB, and the disk has .* left of 1.0 kB; .* go on with --yes"
+        with pytest.raises(LogError, match=said):
             check_room(room, tmp_path)
 
 

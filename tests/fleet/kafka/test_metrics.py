@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from fleet.engine.carried import only_command
-from tests.fleet.kafka.conftest import MIDDLE, There
+from tests.fleet.kafka.conftest import There
 from tests.runs import SMALL
 from tests.tools import tool
 
@@ -133,8 +133,7 @@ def test_a_worker_is_ready_once_it_has_joined_and_not_while_it_leaves(waiting):
 
 def test_a_worker_whose_broker_is_silent_is_not_ready_and_still_leaves_in_time(broker, fresh, middle):
     alone = There(broker.bootstrap)
-    plan, log = alone.begun(fresh, **MIDDLE)
-    only_command(log, plan)
+    plan, _ = alone.half_written(fresh)
     port = free_port()
     worker = alone.worker(fresh, "--metrics", str(port))
     alone.wait_for_events(fresh)
@@ -146,6 +145,7 @@ def test_a_worker_whose_broker_is_silent_is_not_ready_and_still_leaves_in_time(b
     time.sleep(2.0)
     os.kill(broker.pid(1), signal.SIGCONT)
     said = worker.communicate(timeout=8)[1]
+    only_command(alone.open(fresh), plan)
     heir = alone.worker(fresh)
     heir.communicate(timeout=60)
 

@@ -22,7 +22,6 @@ Sources: the design's section 3, "Time" and "Actor".
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
 from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Final, NamedTuple, Protocol
@@ -33,7 +32,7 @@ from nodes.events import ClockAdvanced, Event, Why
 from nodes.events.commands import FAULT_COMMANDS, Command
 from nodes.ledger import Ledger, LedgerSum
 from nodes.spec.layout import Malformed
-from nodes.spec.timestamp import at_epoch_ns, timestamp_bytes
+from nodes.spec.timestamp import timestamp_at
 from nodes.stack.apply import apply
 from nodes.stack.machine import NS_PER_S, Machine
 from nodes.stack.platform import Platform
@@ -50,7 +49,6 @@ ORIGINS_MAX: Final = (
 )
 AHEAD_NS_MAX: Final = 3600 * NS_PER_S  # that the time of a command from outside may lie ahead of the clock
 ACTIVE_MAX: Final = 1024  # hosts in memory; beyond, quiet ones are put away until half of it is left
-_STAMPS_KEPT: Final = 4096  # errors come in bursts
 _LAST_TOUCHED: Final = attrgetter("now", "index")
 
 
@@ -150,7 +148,7 @@ class Hosts:
 
     def timestamp(self, epoch_s: int) -> bytes:
         """A time in seconds since 1970 as firmware writes it."""
-        return _stamp(epoch_s)
+        return timestamp_at(epoch_s)
 
     def advance(self, time_ns: int) -> None:
         """Move the clock, and fire every timer that is due by then."""
@@ -291,11 +289,6 @@ class Hosts:
             total.add(counted(counts))
         if seen.timers and self._bring(host) is None:
             raise Malformed("checkpoint", 0, f"nobody is called {host}")
-
-
-@lru_cache(_STAMPS_KEPT)
-def _stamp(epoch_s: int) -> bytes:
-    return timestamp_bytes(at_epoch_ns(epoch_s * NS_PER_S))
 
 
 def _standing(standing: bytes) -> Standing:

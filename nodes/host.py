@@ -24,7 +24,7 @@ from nodes.hardware.record import ErrorRecord, RecordRegister
 from nodes.ledger import ledger_json
 from nodes.linux.pages import GUEST_BASE
 from nodes.policy import Switches
-from nodes.spec.timestamp import at_epoch_ns, timestamp_bytes
+from nodes.spec.timestamp import timestamp_at
 from nodes.stack.accounting import accounted
 from nodes.stack.apply import apply
 from nodes.stack.guests import Guest
@@ -138,7 +138,7 @@ class Host:
 
     def timestamp(self, epoch_s: int) -> bytes:
         """A time in seconds since 1970 as firmware writes it."""
-        return timestamp_bytes(at_epoch_ns(epoch_s * NS_PER_S))
+        return timestamp_at(epoch_s)
 
     # Doing things to it
 

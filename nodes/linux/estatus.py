@@ -18,12 +18,12 @@ from typing import Final, NamedTuple
 
 from nodes.spec.layout import Malformed
 from nodes.spec.status_block import (
-    ENTRY_SIZE,
     ENTRY_SIZE_OLD,
     HEAD_SIZE,
     StatusBlock,
     StatusBlockHead,
     block_length,
+    entry_head_size,
 )
 
 _HEAD: Final = StatusBlockHead.codec
@@ -63,15 +63,11 @@ def _only_entry(heads: bytes, size: int) -> tuple[Entry, ...]:
         return ()
     _, _, raw_length, data_length, _ = _HEAD.unpack_from(heads)
     section_type, severity, revision, validation, flags, length = _ENTRY.unpack_from(heads, HEAD_SIZE)
-    head_size = _head_size(revision)
+    head_size = entry_head_size(revision)
     if raw_length or HEAD_SIZE + data_length != size or head_size + length != data_length:
         return ()
     body = HEAD_SIZE + head_size
     return (Entry(HEAD_SIZE, section_type, severity, revision, validation, flags, body, length),)
-
-
-def _head_size(revision: int) -> int:
-    return ENTRY_SIZE if revision >= 0x300 else ENTRY_SIZE_OLD
 
 
 def _walked(block: bytes) -> list[Entry]:
@@ -83,7 +79,7 @@ def _walked(block: bytes) -> list[Entry]:
         if end - at < ENTRY_SIZE_OLD:
             raise Malformed("entry", at, f"{end - at} bytes are left for a head")
         section_type, severity, revision, validation, flags, length = _ENTRY.unpack_from(block, at)
-        head_size = _head_size(revision)
+        head_size = entry_head_size(revision)
         size = head_size + length & 0xFFFF_FFFF
         if head_size > end - at or size > end - at:
             raise Malformed("entry", at, f"{head_size + length} bytes, {end - at} are left")

@@ -5,6 +5,7 @@ Sources: UEFI 2.11 appendix N.2.1, table N.1; the same layout in ACPI 6.5 table 
 """
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from nodes.spec.layout import Malformed
@@ -12,6 +13,7 @@ from nodes.spec.layout import Malformed
 PRECISE: Final = 0x01  # flags byte
 _BCD: Final = tuple(tens << 4 | ones for tens in range(10) for ones in range(10))  # index: 0..99
 _NS_PER_S: Final = 1_000_000_000
+_SECONDS_KEPT: Final = 4096
 
 
 class Timestamp(NamedTuple):
@@ -78,6 +80,12 @@ def timestamp_of(stored: bytes, offset: int = 0) -> Timestamp:
         second=from_bcd(second),
         precise=bool(flags & PRECISE),
     )
+
+
+@lru_cache(_SECONDS_KEPT)
+def timestamp_at(epoch_s: int) -> bytes:
+    """The eight bytes of a time in seconds since 1970-01-01; errors come in bursts, so the last ones are kept."""
+    return timestamp_bytes(at_epoch_ns(epoch_s * _NS_PER_S))
 
 
 def at_epoch_ns(epoch_ns: int) -> Timestamp:

@@ -74,6 +74,11 @@ def servers_of(kafka: str | None) -> str:
     return servers
 
 
+def words_of(servers: str) -> list[str]:
+    """The words that name the same brokers on a command line."""
+    return ["--kafka", servers, *(["--plaintext"] if os.environ.get(PLAINTEXT) == "1" else [])]
+
+
 def say(text: str) -> None:
     """A line for people."""
     click.echo(f"rasfleet: {text}", err=True)

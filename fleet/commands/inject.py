@@ -50,7 +50,7 @@ def inject(run: str, fault: str, **given: Unpack[Given]) -> None:
     """Send a fault to a host of a run."""
     from fleet.commands.trace import read_block
     from fleet.engine import inject as sending
-    from fleet.place import opened
+    from fleet.place import opened, words_of
     from fleet.view.tracing import NotTraceable, Wanted
 
     wanted = Wanted(fault, given["address"], given["guest"], int(given["at"] == "el1"))
@@ -70,8 +70,8 @@ def inject(run: str, fault: str, **given: Unpack[Given]) -> None:
         f"{fault}{where} for {sent.host}: {sent.commands} in ras.command.v1, partition {sent.partition}, "
         f"offset {sent.offset}"
     )
-    where = shlex.quote(run) + (f" --kafka {given['kafka']}" if given["kafka"] else "")
-    click.echo(f"a run that does not go on takes it with: rasfleet resume {where}", err=True)
+    resume = ["rasfleet", "resume", run, *(words_of(given["kafka"]) if given["kafka"] else [])]
+    click.echo(f"a run that does not go on takes it with: {shlex.join(resume)}", err=True)
 
 
 command = inject

@@ -169,19 +169,21 @@ def _run_on_kafka(given: Given, plan: "Plan", manifest: "Manifest", workers: int
 
 def _only_command(given: Given, log: "KafkaLog", plan: "Plan") -> None:
     from fleet.engine.carried import only_command
-    from fleet.place import say
+    from fleet.place import say, words_of
 
     written = only_command(log, plan, given["speed"], say)
     count = sum(written.offsets)
     told = {"run": log.run, "kafka": log.servers, "commands": count, "offsets": written.offsets}
-    words = f"run {log.run}: {count:,} commands wait for: rasfleet worker --kafka {log.servers} --run {log.run}"
+    joining = shlex.join(["rasfleet", "worker", *words_of(log.servers), "--run", log.run])
+    words = f"run {log.run}: {count:,} commands wait for: {joining}"
     click.echo(json.dumps(told) if given["as_json"] else words)
     if not written.is_all:
-        _stopped(f"{log.run} --kafka {log.servers}", written.signal)
+        _stopped([log.run, *words_of(log.servers)], written.signal)
 
 
 def finish(told: "Told", *, as_json: bool) -> None:
     """Show what a run came to, and exit by it."""
+    from fleet.place import words_of
     from fleet.view.report import show
 
     show(told, as_json=as_json)
@@ -194,12 +196,12 @@ def finish(told: "Told", *, as_json: bool) -> None:
     if told.unmet:
         sys.exit(UNMET)
     if told.summary.interrupted:
-        _stopped(f"{shlex.quote(told.out)}{told.kafka and f' --kafka {told.kafka}'}", told.signal)
+        _stopped([told.out, *(words_of(told.kafka) if told.kafka else [])], told.signal)
 
 
-def _stopped(where: str, number: int) -> NoReturn:
+def _stopped(where: list[str], number: int) -> NoReturn:
     """Say how a run goes on that was stopped, and exit."""
-    click.echo(f"interrupted; rasfleet resume {where} goes on", err=True)
+    click.echo(f"interrupted; {shlex.join(['rasfleet', 'resume', *where])} goes on", err=True)
     sys.exit(0 if number == signal.SIGTERM else INTERRUPTED)
 
 

@@ -26,13 +26,13 @@ def worker(run: str, kafka: str | None, metrics: "Address | None") -> None:
     SIGTERM leaves what was taken written and committed, within 10 s. A program that behaves otherwise than the one
     that made the run is refused.
     """
+    signal.signal(signal.SIGTERM, _nothing_taken)  # before what takes time
     from fleet.engine.again import check_behaviour
     from fleet.engine.joined import GIVEN_UP, Joined, carried
     from fleet.log.kafka.log import KafkaLog
     from fleet.log.kafka.names import group_of
     from fleet.place import brokers_of, say, servers_of
 
-    signal.signal(signal.SIGTERM, _nothing_taken)
     log = KafkaLog.open(brokers_of(servers_of(kafka)), run, say=say)
     check_behaviour(log)
     with metered(metrics, log.manifest, log.run, group_of(log.run), say) as meter:

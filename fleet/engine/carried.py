@@ -17,6 +17,7 @@ from fleet.log.files import MANIFEST, FileLog
 from fleet.log.frames import COMMANDS, EVENTS
 from fleet.log.protocol import CorruptLog
 from fleet.manifest import SCENARIO, Manifest, Options, Summary
+from fleet.place import words_of
 from fleet.scenario.expectation import ExpectTable, unmet
 from fleet.scenario.plan import Plan, plan_of
 from fleet.view.report import Told
@@ -159,7 +160,7 @@ def _named(log: "AnyLog") -> tuple[str, str]:
 
 def repeat_of(manifest: Manifest, out: str, kafka: str = "") -> list[str]:
     """The command that makes this run again beside it."""
-    brokers = ["--kafka", kafka] if kafka else []
+    brokers = words_of(kafka) if kafka else []
     if manifest.source != SCENARIO:
         return ["rasfleet", "resume", out, *brokers]
     words = ["rasfleet", "run", manifest.place or manifest.name, "--seed", str(manifest.seed)]

@@ -16,7 +16,7 @@ from fleet.engine.messages import Progress
 from fleet.engine.pace import Pace
 from fleet.engine.run import Run
 from fleet.engine.supervisor import Crew, FileCrew, KafkaCrew, Supervisor
-from fleet.engine.worker import PROGRESS_S
+from fleet.engine.telling import PROGRESS_S
 from fleet.engine.writer import Source
 from fleet.log.files import FileLog
 from fleet.log.protocol import RunLog

@@ -22,7 +22,7 @@ from fleet.engine.again import check_behaviour
 from fleet.engine.messages import Ended, FromWorker, Progress, Said, Stop, read_message
 from fleet.engine.run import summary_of
 from fleet.engine.shard import Shard, ShardSummary, first_of
-from fleet.engine.worker import PROGRESS_S, progress_of, tell
+from fleet.engine.telling import PROGRESS_S, progress_of, tell
 from fleet.log.kafka.log import KafkaLog
 from fleet.place import brokers_of
 from fleet.scenario.plan import roster_of

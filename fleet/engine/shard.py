@@ -22,6 +22,7 @@ from fleet.engine.outlet import Refused, ShardOutlet
 from fleet.engine.standing import Skipping
 from fleet.log.protocol import LOST, Checkpoint, CommandFeed, Commands, CorruptLog, Log, LogError
 from fleet.partition import partition_of
+from fleet.service.figures import Waits
 from nodes.actor import Actors, Home, Hosts, Mail, Roster
 from nodes.events import COMMAND, Level, Why
 from nodes.spec.layout import Malformed
@@ -174,6 +175,11 @@ class Shard:
     def skipped(self) -> Mapping[str, int]:
         """By topic, the events that stood in the log already."""
         return self._writer.skipped_of
+
+    @property
+    def waits(self) -> Waits:
+        """How long the log took to acknowledge commits."""
+        return self._writer.waits
 
     def place(self) -> Place:
         """How far it is."""

@@ -3,6 +3,7 @@
 Source: the design's section 4, "Resume".
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -11,6 +12,7 @@ import msgspec
 
 from fleet.codec import decode_event
 from fleet.log.protocol import Checkpoint, Contradiction, Entry, EventWriter, Record
+from fleet.service.figures import Waits
 
 FIELDS_MAX = 4  # of a difference that are told
 
@@ -24,6 +26,7 @@ class Skipping:
         for topic, entries in behind.items():
             self._keep(topic, entries)
         self.skipped_of: Counter[str] = Counter()  # events, by topic
+        self.waits = Waits()
 
     def _keep(self, topic: str, entries: Iterator[Entry]) -> None:
         head = next(entries, None)
@@ -41,7 +44,10 @@ class Skipping:
         """Write what is new. While events stand there that have not come again, no checkpoint would cover them."""
         if self._behind:
             batches = {topic: self._new(topic, records) for topic, records in batches.items()}
+        time_s = asyncio.get_running_loop().time
+        began_s = time_s()
         await self._writer.commit(batches, None if self._behind else checkpoint)
+        self.waits.add(time_s() - began_s)
 
     def _new(self, topic: str, records: Sequence[Record]) -> Sequence[Record]:
         """The records behind those that stand there. Raises Contradiction."""

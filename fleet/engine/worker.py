@@ -8,34 +8,21 @@ Source: the design's section 4; ``fleet.engine.messages`` has what is said.
 
 import asyncio
 import gc
-import os
 import signal
 import sys
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from fleet.engine.again import check_behaviour
-from fleet.engine.messages import (
-    Ended,
-    Finish,
-    FromWorker,
-    Progress,
-    Said,
-    Stop,
-    failure_of,
-    packed,
-    read_message,
-)
+from fleet.engine.messages import Ended, Finish, Said, Stop, failure_of, read_message
 from fleet.engine.shard import Shard
+from fleet.engine.telling import PROGRESS_S, progress_of, tell
 from fleet.log.files import FileLog
 from fleet.scenario.plan import roster_of
-from fleet.service.figures import Counted, Tally, stand_of
+from fleet.service.figures import Counted
 
-PROGRESS_S: Final = 0.25  # between two reports
 KAFKA: Final = "--kafka"  # the first word of one who works on Kafka; brokers, run and name follow
-_TURN: Final = threading.Lock()  # of those who say something
 
 
 class Worker:
@@ -89,36 +76,6 @@ class Worker:
 
     def _tell_progress(self) -> None:
         tell(progress_of(self.shards, self._counted.tally(), self.shards))
-
-
-def progress_of(shards: Sequence[Shard], tally: Tally, working: Iterable[Shard]) -> Progress:
-    """How far some shards are, what their process did, and which of them are at work."""
-    places = [shard.place() for shard in shards]
-    outcomes: dict[str, int] = {}
-    for shard in shards:
-        for (kind, level), count in shard.outlet.outcomes.items():
-            name = f"{level} {kind.__name__}"
-            outcomes[name] = outcomes.get(name, 0) + count
-    return Progress(
-        commands=sum(place.commands for place in places),
-        faults=sum(shard.hosts.faults for shard in shards),
-        events=sum(place.events for place in places),
-        time_ns=min((place.time_ns for place in places), default=0),
-        outcomes=outcomes,
-        tally=tally,
-        stands=[stand_of(shard) for shard in working],
-    )
-
-
-def tell(message: FromWorker) -> None:
-    """Say something to the supervisor; waits while it does not listen. One that is gone ends this process."""
-    octets = memoryview(packed(message))
-    try:
-        with _TURN:
-            while octets:
-                octets = octets[os.write(sys.stdout.fileno(), octets) :]
-    except BrokenPipeError:
-        os._exit(1)  # what was handled and not written comes again when the run is resumed
 
 
 def on_files(folder: str, partitions: str) -> Worker:

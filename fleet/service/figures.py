@@ -4,9 +4,11 @@ Counts are of one process since it began, whatever shards came and went: they on
 made of them. Where a shard stands is told for each shard that is at work.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from fleet.engine.shard import Shard
 
 BEGINNING: Final = "beginning"
+# Upper bounds of the buckets, in real time: prometheus_client's own.
+WAITS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True):
@@ -21,15 +25,18 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
 
     commands: int = 0  # handled, the clock's included
     faults: int = 0
+    waited_s: float = 0.0  # real time, for all commits
     events: dict[str, int] = {}  # by topic: published, those left out that stood in the log already
     skipped: dict[str, int] = {}  # by topic: those that did, compared while resuming
     dead: dict[str, int] = {}  # by reason: commands that went to the dead letters
+    waits: dict[int, int] = {}  # by place in WAITS_S, the shortest that is enough: commits that were acknowledged
 
     def plus(self, other: "Tally") -> "Tally":
         """Both together."""
         return Tally(
             self.commands + other.commands,
             self.faults + other.faults,
+            self.waited_s + other.waited_s,
             *(_sum(ours, theirs) for ours, theirs in zip(_mappings(self), _mappings(other), strict=True)),
         )
 
@@ -38,6 +45,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
         return Tally(
             self.commands - before.commands,
             self.faults - before.faults,
+            self.waited_s - before.waited_s,
             *(_difference(now, then) for now, then in zip(_mappings(self), _mappings(before), strict=True)),
         )
 
@@ -52,6 +60,19 @@ class Stand(msgspec.Struct, frozen=True, array_like=True):
     is_writing: bool  # a commit waits for its acknowledgement
 
 
+class Waits:
+    """How long the log took to acknowledge commits, in real time."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[int] = Counter()  # by place in WAITS_S
+        self.seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more was acknowledged."""
+        self.counts[bisect_left(WAITS_S, seconds)] += 1
+        self.seconds += seconds
+
+
 class Facts(NamedTuple):
     """How a process stands."""
 
@@ -61,6 +82,7 @@ class Facts(NamedTuple):
     restarts: int = 0  # of workers
     rebalances: int = 0  # how often the group's partitions were left
     unready: str = BEGINNING  # why no work should be expected of it; "": it is ready
+    compression: float | None = None  # virtual seconds in a real one, lately
 
 
 class Counted:
@@ -95,6 +117,8 @@ def tally_of(shard: "Shard") -> Tally:
         events={topic: output.n - skipped.get(topic, 0) for topic, output in shard.outlet.outputs.items()},
         skipped=dict(skipped),
         dead={why.name.lower(): count for why, count in shard.outlet.letters.items()},
+        waits=dict(shard.waits.counts),
+        waited_s=shard.waits.seconds,
     )
 
 
@@ -114,13 +138,13 @@ def together(tallies: Iterable[Tally]) -> Tally:
     return whole
 
 
-def _mappings(tally: Tally) -> tuple[dict[str, int], ...]:
-    return tally.events, tally.skipped, tally.dead
+def _mappings(tally: Tally) -> tuple[dict[Any, int], ...]:
+    return tally.events, tally.skipped, tally.dead, tally.waits
 
 
-def _sum(ours: Mapping[str, int], theirs: Mapping[str, int]) -> dict[str, int]:
+def _sum(ours: Mapping[Any, int], theirs: Mapping[Any, int]) -> dict[Any, int]:
     return dict(Counter(ours) + Counter(theirs))
 
 
-def _difference(now: Mapping[str, int], then: Mapping[str, int]) -> dict[str, int]:
+def _difference(now: Mapping[Any, int], then: Mapping[Any, int]) -> dict[Any, int]:
     return {name: count - then.get(name, 0) for name, count in now.items()}

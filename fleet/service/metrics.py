@@ -8,23 +8,27 @@ Sources: ``conventions`` 1 (names); prometheus.io, "Metric and label naming" and
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from itertools import accumulate
+from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.utils import floatToGoString
 
 from fleet import __version__
 from fleet.manifest import BEHAVIOUR, Manifest
-from fleet.service.figures import Facts, Tally
+from fleet.service.figures import WAITS_S, Facts, Tally
 from fleet.service.serving import TEXT, Address, Page, Server
 from nodes.events import COMMAND, HOST_TOPICS, Why
 from nodes.stack.machine import NS_PER_S
 
 ALIVE_S: Final = 30.0  # without a word from the loop; then the process counts as stuck
+LATELY_S: Final = 10.0  # over which the compression of time is taken
 REASONS: Final = tuple(why.name.lower() for why in Why)
 
 
@@ -38,14 +42,14 @@ class Identity(NamedTuple):
     group: str = ""  # of workers on Kafka
 
 
-Sample = tuple[tuple[str, ...], float]  # values of the labels, value
+Sample = tuple[tuple[str, ...], Any]  # values of the labels, value; of a histogram its buckets, sum
 _Samples = Callable[[Identity, Facts], Iterable[Sample]]
 
 
 class Shown(NamedTuple):
     """One metric."""
 
-    kind: type[CounterMetricFamily | GaugeMetricFamily]
+    kind: type[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]
     help: str
     labels: tuple[str, ...]
     samples: _Samples
@@ -70,15 +74,29 @@ def _lag(identity: Identity, facts: Facts) -> Iterator[Sample]:
             yield place, max(0, facts.ends[stand.partition] - stand.offset)
 
 
+def _waits(_: Identity, facts: Facts) -> Iterable[Sample]:
+    counts = accumulate(facts.tally.waits.get(place, 0) for place in range(len(WAITS_S)))
+    bounds = map(floatToGoString, WAITS_S)
+    return [((), (list(zip(bounds, counts, strict=True)), facts.tally.waited_s))]
+
+
 def _letters(_: Identity, facts: Facts) -> Iterable[Sample]:
     return [((COMMAND, reason), count) for reason, count in (dict.fromkeys(REASONS, 0) | facts.tally.dead).items()]
 
 
 def _virtual(_: Identity, facts: Facts) -> Iterable[Sample]:
-    return [((), min(stand.time_ns for stand in facts.stands) / NS_PER_S)] if facts.stands else []
+    return [((), _least_ns(facts) / NS_PER_S)] if facts.stands else []
 
 
-_COUNTER, _GAUGE = CounterMetricFamily, GaugeMetricFamily
+def _least_ns(facts: Facts) -> int:
+    return min(stand.time_ns for stand in facts.stands)
+
+
+def _compression(_: Identity, facts: Facts) -> Iterable[Sample]:
+    return [] if facts.compression is None else [((), facts.compression)]
+
+
+_COUNTER, _GAUGE, _HISTOGRAM = CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 METRICS: Final = {  # name, of a counter without its _total -> what it is
     "rasfleet_build_info": Shown(
         _GAUGE,
@@ -122,6 +140,9 @@ METRICS: Final = {  # name, of a counter without its _total -> what it is
         (),
         _one(lambda facts: sum(stand.waiting_bytes for stand in facts.stands)),
     ),
+    "rasfleet_publish_duration_seconds": Shown(
+        _HISTOGRAM, "Real time until the log had acknowledged what was published together.", (), _waits
+    ),
     "rasfleet_worker_restarts": Shown(
         _COUNTER, "Workers that died and were started again.", (), _one(lambda facts: facts.restarts)
     ),
@@ -134,6 +155,9 @@ METRICS: Final = {  # name, of a counter without its _total -> what it is
     "rasfleet_virtual_time_seconds": Shown(
         _GAUGE, "Virtual time of the shard that is furthest behind.", (), _virtual
     ),
+    "rasfleet_time_compression_ratio": Shown(
+        _GAUGE, f"Virtual seconds that went by in a real one, over the last {LATELY_S:.0f} s.", (), _compression
+    ),
 }
 
 
@@ -144,6 +168,8 @@ class Meter:
         self.identity = identity
         self._now = now
         self._said = now(), Facts()
+        self._times: deque[tuple[float, int]] = deque()  # real time in s, virtual in ns, of the same shards
+        self._timed: list[int] = []  # their partitions
         self._registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector):
             collector(registry=self._registry)
@@ -151,7 +177,22 @@ class Meter:
 
     def show(self, facts: Facts) -> None:
         """The loop goes on, and this is how it stands."""
-        self._said = self._now(), facts
+        now_s = self._now()
+        self._said = now_s, facts._replace(compression=self._compression(now_s, facts))
+
+    def _compression(self, now_s: float, facts: Facts) -> float | None:
+        """Virtual seconds in a real one, while the same shards are at work."""
+        timed = [stand.partition for stand in facts.stands]
+        if timed != self._timed:
+            self._timed = timed
+            self._times.clear()
+        if not timed:
+            return None
+        self._times.append((now_s, _least_ns(facts)))
+        while now_s - self._times[0][0] > LATELY_S:
+            self._times.popleft()
+        (first_s, first_ns), (last_s, last_ns) = self._times[0], self._times[-1]
+        return (last_ns - first_ns) / NS_PER_S / (last_s - first_s) if last_s > first_s else None
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, for prometheus_client."""
@@ -159,7 +200,7 @@ class Meter:
         for name, shown in METRICS.items():
             family = shown.kind(name, shown.help, labels=shown.labels)
             for labels, value in shown.samples(self.identity, facts):
-                family.add_metric(labels, value)
+                family.add_metric(labels, *(value if shown.kind is _HISTOGRAM else (value,)))
             yield family
 
     def describe(self) -> Iterable[Metric]:

@@ -30,6 +30,7 @@ from fleet.log.protocol import Written
 from fleet.scenario.plan import roster_of
 from fleet.scenario.scenario import load
 from nodes.events import SYNDROME
+from tests.bench import shares
 from tests.bench.rates import Row, show
 from tests.bench.workers import ran
 from tests.fleet.log.contract import START_MS, manifest_of
@@ -197,6 +198,7 @@ def rows(faults=BEHIND):
             brokers = Brokers(cluster.bootstrap)
             yield from log_rows(brokers)
             yield from stack_rows(brokers)
+            yield from shares.rows(brokers)
             yield from takeover_rows(brokers, faults)
         finally:
             cluster.stop()

@@ -88,7 +88,7 @@ def test_a_worker_that_is_stopped_for_longer_than_the_deadline_is_ended_and_star
 TALKS = """
 import time
 from fleet.engine.messages import Progress
-from fleet.engine.worker import tell
+from fleet.engine.telling import tell
 while True:
     tell(Progress(0, 0, 0, 0, {}))
     time.sleep(0.1)

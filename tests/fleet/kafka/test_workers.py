@@ -23,11 +23,10 @@ INJECT = ["inject", "memory-uer", "--host", "host-0003"]
 SIZE = ["--hosts", SMALL["hosts"], "--faults", SMALL["faults"]]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_any_number_of_workers_comes_to_the_same_as_files(there, fresh, small, scenario, workers):
+@pytest.mark.parametrize("how", [["--workers", 1], ["--workers", 2], ["--workers", 1, "--speed", "3600x"]])
+def test_any_number_of_workers_comes_at_any_speed_to_the_same_as_files(there, fresh, small, scenario, how):
     _, summary, whole = small
-    words = ["--kafka", there.servers, "--name", fresh, "--workers", workers, "--json"]
-    done = rasfleet("run", scenario, *SIZE, *words)
+    done = rasfleet("run", scenario, *SIZE, *how, "--kafka", there.servers, "--name", fresh, "--json")
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["digest"] == summary.digest

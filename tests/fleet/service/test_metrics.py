@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fleet.engine.run import Run
-from fleet.service.figures import Counted, Facts, Stand, Tally, stand_of, tally_of
-from fleet.service.metrics import ALIVE_S, METRICS, Identity, Meter
+from fleet.service.figures import WAITS_S, Counted, Facts, Stand, Tally, Waits, stand_of, tally_of
+from fleet.service.metrics import ALIVE_S, LATELY_S, METRICS, Identity, Meter
 from nodes.events import COMMAND, HOST_TOPICS
 from tests.memory_log import MemoryLog
 from tests.runs import ROOT, SMALL, manifest_of, plan_of
@@ -18,7 +18,9 @@ from tests.tools import tool
 
 IDENTITY = Identity("day", "storm", 1, "kafka", "rasfleet-day")
 FACTS = Facts(
-    Tally(10, 7, {HOST_TOPICS[0]: 40}, {HOST_TOPICS[1]: 2}, {"corrupt": 1}),
+    Tally(
+        10, 7, 40.5, {HOST_TOPICS[0]: 40}, {HOST_TOPICS[1]: 2}, {"corrupt": 1}, {1: 3, 4: 2, len(WAITS_S) - 1: 1}
+    ),
     [Stand(3, 100, 5_000_000_000, 512, is_writing=True), Stand(4, 50, 2_500_000_000, 0, is_writing=False)],
     {3: 120, 4: 50, 5: 9},
     restarts=2,
@@ -67,6 +69,38 @@ def test_what_was_said_is_shown(meter):
     assert found["rasfleet_producer_queue_commits",] == 1
     assert found["rasfleet_producer_queue_bytes",] == 512
     assert found["rasfleet_virtual_time_seconds",] == 2.5
+
+
+def test_commits_are_counted_by_how_long_they_took(meter):
+    found = samples(text_of(meter))
+    bucket = "rasfleet_publish_duration_seconds_bucket"
+
+    assert [found[bucket, ("le", bound)] for bound in ("0.005", "0.01", "0.1", "10.0", "+Inf")] == [0, 3, 5, 5, 6]
+    assert found["rasfleet_publish_duration_seconds_count",] == 6
+    assert found["rasfleet_publish_duration_seconds_sum",] == 40.5
+
+
+def test_a_commit_counts_in_the_shortest_bucket_that_is_enough():
+    waits = Waits()
+    for seconds in (0.0, 0.005, 0.0051, 10.0, 11.0):
+        waits.add(seconds)
+
+    assert waits.counts == {0: 2, 1: 1, len(WAITS_S) - 2: 1, len(WAITS_S) - 1: 1}
+
+
+def test_time_is_compressed_by_what_the_same_shards_did_lately(meter):
+    def ratio_at(now_s, *times_s):
+        meter._now.now_s = now_s
+        stands = [
+            Stand(place, 0, time_s * 1_000_000_000, 0, is_writing=False) for place, time_s in enumerate(times_s)
+        ]
+        meter.show(FACTS._replace(stands=stands))
+        return samples(text_of(meter)).get(("rasfleet_time_compression_ratio",))
+
+    assert ratio_at(1, 100, 50) is None
+    assert ratio_at(3, 100, 170) == 25  # the one behind went from 50 to 100
+    assert ratio_at(3 + LATELY_S, 400, 400) == 30
+    assert ratio_at(20, 9) is None  # others
 
 
 def test_every_counter_is_there_before_anything_is_counted():
@@ -146,6 +180,7 @@ def test_counts_only_go_up_whatever_shards_come_and_go():
     assert all(a.commands <= b.commands and a.faults <= b.faults for a, b in pairwise(seen))
     assert seen[-1].faults == 800
     assert seen[-1].events == tally_sum(last)
+    assert sum(seen[-1].waits.values()) > 1
     assert stand_of(last.shards[0]).waiting_bytes == 0
 
 

@@ -1,19 +1,21 @@
 """The JSON Schema of a scenario, and the table of its keys: both from the declarations in fleet.scenario.tables.
 
-The schema says what a single key may hold. What only several keys tell together (which of two says where, labels
-that must exist, bounds of 64 bits) is said when a scenario is read: ``rasfleet validate``.
+The schema says what a single key may hold, and which keys of ``[[faults]]`` exclude one another. What else several
+keys tell together (which of two says where, labels that must exist, bounds of 64 bits) is said when a scenario is
+read: ``rasfleet validate``.
 
 Sources: JSON Schema draft 2020-12; Taplo's directive ``#:schema`` for editors.
 """
 
 from collections.abc import Collection, Iterator
+from itertools import combinations
 from typing import Any, Final
 
 import msgspec
 
 from fleet.scenario.script import Step
 from fleet.scenario.selecting import SelectingTable, Table
-from fleet.scenario.tables import Scenario
+from fleet.scenario.tables import SIZES, Scenario
 
 ID: Final = "urn:rasfleet:scenario"
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -37,6 +39,7 @@ _TABLES: Final = {  # heading -> table, in the order of the document
     "`[switches]`": "Switches",
     "`[expect]`": "ExpectTable",
 }
+_ALONE: Final = {"FaultsTable": (SIZES, ("preset", "mix"))}  # of each of these a table has one key at most
 
 
 def schema() -> dict[str, Any]:
@@ -51,7 +54,8 @@ def _named(name: str, table: dict[str, Any]) -> dict[str, Any]:
     """A table as editors show it: its name, and its description without markup."""
     said = table.get("description", "").replace("``", "`")
     found: dict[str, Any] = _beside(table) | {"title": name} | ({"description": said} if said else {})
-    return found
+    pairs = [pair for keys in _ALONE.get(name, ()) for pair in combinations(keys, 2)]
+    return found | ({"allOf": [{"not": {"required": [*pair]}} for pair in pairs]} if pairs else {})
 
 
 def _beside(part: Any) -> Any:

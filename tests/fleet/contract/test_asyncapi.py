@@ -2,6 +2,7 @@
 
 import copy
 import json
+import subprocess
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from tests.cli import rasfleet
 from tests.facts import KINDS
 from tests.pin_schema import ASYNCAPI, HOW
 from tests.runs import ROOT
+from tests.tools import from_npm, needs_node
 
 OFFICIAL = Draft7Validator(json.loads((ROOT / "tests" / "golden" / "asyncapi" / "3.0.0.json").read_text()))
 
@@ -27,6 +29,40 @@ def test_the_document_is_valid_by_the_official_schema():
 
     assert found == json.loads(json.dumps(document()))
     assert [error.message for error in OFFICIAL.iter_errors(found)] == []
+
+
+PARSED = """
+const { Parser } = require("@asyncapi/parser");
+new Parser().parse(require("fs").readFileSync(0, "utf8")).then(({ document, diagnostics }) =>
+  console.log(JSON.stringify({
+    faults: diagnostics.filter(({ severity }) => severity < 2).map(({ message }) => message),
+    channels: document?.channels().all().map((channel) => channel.address()),
+    messages: document?.allMessages().all().map((message) => message.name()),
+  })));
+"""
+
+
+def parsed(text):
+    """What AsyncAPI's own parser makes of a document: errors and warnings, channels, messages."""
+    folder = from_npm("@asyncapi/parser", "3.6.6")
+    done = subprocess.run(
+        ["node", "-e", PARSED], input=text, capture_output=True, text=True, cwd=folder, check=True
+    )
+    return json.loads(done.stdout)
+
+
+@needs_node
+def test_the_parser_of_asyncapi_has_nothing_to_say_and_finds_every_channel_and_message():
+    found = parsed(ASYNCAPI.read_text())
+
+    assert found["faults"] == []
+    assert sorted(found["channels"]) == sorted(f"{{run}}.{topic}" for topic in TOPICS)
+    assert set(found["messages"]) == set(document()["components"]["messages"])
+
+
+@needs_node
+def test_the_parser_of_asyncapi_finds_a_reference_to_nothing():
+    assert parsed(ASYNCAPI.read_text().replace("schemas/SErrorTaken", "schemas/SErrorTeken", 1))["faults"]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,7 @@
 """The JSON Schema of a scenario: complete, as it is committed, and what editors make of it."""
 
 import json
-import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -12,26 +9,13 @@ from fleet.scenario.scenario import bundled, load
 from fleet.scenario.schema import schema
 from tests.cli import rasfleet
 from tests.pin_schema import HOW, README, SCHEMA, readme_text, schema_text
-from tests.runs import ROOT
-
-TAPLO = "@taplo/cli@0.7.0"
-NPM = shutil.which("npm") if shutil.which("node") else None
-needs_node = pytest.mark.skipif(NPM is None, reason="Taplo needs node and npm, and there are none")
+from tests.tools import from_npm, needs_node
 
 
 @pytest.fixture(scope="session")
 def taplo():
-    """Taplo, installed once beside the virtual environment; whoever comes second finds it there."""
-    folder = ROOT / ".venv" / "taplo-0.7.0"
-    if not folder.exists():
-        fresh = tempfile.mkdtemp(dir=folder.parent)
-        words = [NPM, "install", "--prefix", fresh, "--no-audit", "--no-fund", "--no-update-notifier", TAPLO]
-        subprocess.run(words, check=True, capture_output=True)
-        try:
-            Path(fresh).rename(folder)
-        except OSError:  # another worker was first
-            shutil.rmtree(fresh)
-    return folder / "node_modules" / ".bin" / "taplo"
+    """Taplo, which editors check TOML with."""
+    return from_npm("@taplo/cli", "0.7.0") / "node_modules" / ".bin" / "taplo"
 
 
 def lint(taplo, *words):
@@ -55,6 +39,7 @@ def test_taplo_accepts_every_bundled_scenario(taplo, declared):
 
 WRONG = {
     "share = 84": "shaer = 84",
+    "share = 84\n": "share = 84\nrate_per_host_h = 0.1\n",
     "memory-ce = 80": "memory-cf = 80",
     "count = 10_000": "count = 0",
     "guests = 8": 'guests = "8"',

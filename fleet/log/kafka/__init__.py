@@ -25,7 +25,7 @@ a corrupt batch met for ever, hiding good records                          reade
 reading from the latest offset by default, jumping when out of range       reader: none, and CorruptLog
 CancelledError out of stop(), tasks that stay (647, 773)                   connection.parted, let_go
 heartbeats that stop while the process computes                            loop: a thread of its own
-decompression without bound                                                topics are ours, fetches of 1 MiB
+decompression without bound                                                topics: commands lie there unpacked
 an open transaction of anyone hides records                                reader: read_uncommitted
 lz4 and zstd need another package; slow without C extensions               connection: said in one line
 stamps that brokers refuse or delete                                       topics: settings

@@ -20,6 +20,7 @@ from aiokafka.errors import (
     KafkaConnectionError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
+    UnsupportedCodecError,
 )
 
 from fleet.log.kafka.acls import TOPIC, forbidden
@@ -35,8 +36,9 @@ STALL_S: Final = 30.0  # records stand there and none comes: the consumer is mad
 PAUSE_S: Final = 0.5  # after trouble
 TRIES_MAX: Final = 3  # at one offset, until what stands there is called corrupt
 RECORDS_MAX: Final = 4096  # handed out at once
-FETCH_BYTES: Final = 1 << 20  # at once; what compressed batches become is bounded by their own size on our topics
+FETCH_BYTES: Final = 1 << 20  # at once; what others write lies unpacked (topics), our own batches are small
 PATIENCE_S: Final = 300.0  # without an answer, until one who reads to an end gives up
+_UNPACKS: Final = "its records are compressed, and cramjam is missing: pip install 'aiokafka[lz4,zstd]'"
 
 
 class Reader:
@@ -225,6 +227,8 @@ class Reader:
             )
         if isinstance(fault, FORBIDDEN) or hidden:
             raise LogError(forbidden(self._run, "Read", TOPIC, self._place.topic))
+        if isinstance(fault, UnsupportedCodecError):
+            raise LogError(f"{self._said}, offset {self.position}: {_UNPACKS}")
         if isinstance(fault, BrokerResponseError) and not fault.retriable:
             raise LogError(f"{self._said}: cannot be read ({said(fault)})")
         self._heard_s = self._heard_s or _now()

@@ -4,8 +4,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, RequestTimedOutError, TopicAuthorizationFailedError
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, codec
+from aiokafka.errors import (
+    KafkaConnectionError,
+    MessageSizeTooLargeError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+)
 
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
@@ -196,3 +201,39 @@ async def in_a_transaction(log, command, partition=0):
             timestamp_ms=command.timestamp_ms,
         )
     await producer.stop()
+
+
+async def sent(log, value, kind):
+    """A value in a batch of its own, as another program sends it."""
+    size = 2 * len(value) + 1000
+    producer = AIOKafkaProducer(
+        bootstrap_servers=log.servers, compression_type=kind, max_request_size=size, max_batch_size=size
+    )
+    await producer.start()
+    try:
+        await producer.send_and_wait(f"{log.run}.{COMMAND}", value, partition=0)
+    finally:
+        await producer.stop()
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+async def test_what_would_unpack_to_more_than_a_batch_may_have_is_not_taken(log, kind):
+    with pytest.raises(MessageSizeTooLargeError):
+        await log.loop.wait(sent(log, bytes(2 << 20), kind))
+
+
+async def test_commands_lie_unpacked_whatever_they_were_sent_as(log, monkeypatch):
+    await log.loop.wait(sent(log, bytes(60_000), "lz4"))
+    monkeypatch.setattr(codec, "cramjam", None)
+
+    assert [len(entry.value) for entry in read(log, COMMAND)] == [60_000]
+
+
+async def test_who_cannot_unpack_is_told_what_is_missing(broker, monkeypatch):
+    packed = KafkaLog.create(Brokers(broker.bootstrap, "lz4"), "packed", manifest_of(1))
+    await packed.writer(0).commit({SYNDROME: events(100)})
+    monkeypatch.setattr(codec, "cramjam", None)
+
+    with pytest.raises(LogError, match=r"offset 0: .*pip install 'aiokafka\[lz4,zstd\]'"):
+        await asyncio.to_thread(lambda: list(packed.read(SYNDROME, 0)))
+    await packed.close()

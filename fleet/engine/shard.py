@@ -22,7 +22,7 @@ from fleet.engine.outlet import Refused, ShardOutlet
 from fleet.engine.standing import Skipping
 from fleet.log.protocol import LOST, Checkpoint, CommandFeed, Commands, CorruptLog, Log, LogError
 from fleet.partition import partition_of
-from fleet.service.figures import Waits
+from fleet.service.waits import Waits
 from nodes.actor import Actors, Home, Hosts, Mail, Roster
 from nodes.events import COMMAND, Level, Why
 from nodes.spec.layout import Malformed

@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.codec import decode_event
 from fleet.log.protocol import Checkpoint, Contradiction, Entry, EventWriter, Record
-from fleet.service.figures import Waits
+from fleet.service.waits import Waits
 
 FIELDS_MAX = 4  # of a difference that are told
 

@@ -4,10 +4,8 @@ Counts are of one process since it began, whatever shards came and went: they on
 made of them. Where a shard stands is told for each shard that is at work.
 """
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     from fleet.engine.shard import Shard
 
 BEGINNING: Final = "beginning"
-# Upper bounds of the buckets, in real time: prometheus_client's own.
-WAITS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, inf)
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True):
@@ -58,19 +54,6 @@ class Stand(msgspec.Struct, frozen=True, array_like=True):
     time_ns: int  # virtual
     waiting_bytes: int  # of events that are published and not acknowledged
     is_writing: bool  # a commit waits for its acknowledgement
-
-
-class Waits:
-    """How long the log took to acknowledge commits, in real time."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[int] = Counter()  # by place in WAITS_S
-        self.seconds = 0.0
-
-    def add(self, seconds: float) -> None:
-        """One more was acknowledged."""
-        self.counts[bisect_left(WAITS_S, seconds)] += 1
-        self.seconds += seconds
 
 
 class Facts(NamedTuple):

@@ -22,8 +22,9 @@ from prometheus_client.utils import floatToGoString
 
 from fleet import __version__
 from fleet.manifest import BEHAVIOUR, Manifest
-from fleet.service.figures import WAITS_S, Facts, Tally
+from fleet.service.figures import Facts, Tally
 from fleet.service.serving import TEXT, Address, Page, Server
+from fleet.service.waits import WAITS_S
 from nodes.events import COMMAND, HOST_TOPICS, Why
 from nodes.stack.machine import NS_PER_S
 

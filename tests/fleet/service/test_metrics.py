@@ -9,8 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fleet.engine.run import Run
-from fleet.service.figures import WAITS_S, Counted, Facts, Stand, Tally, Waits, stand_of, tally_of
+from fleet.service.figures import Counted, Facts, Stand, Tally, stand_of, tally_of
 from fleet.service.metrics import ALIVE_S, LATELY_S, METRICS, Identity, Meter
+from fleet.service.waits import WAITS_S, Waits
 from nodes.events import COMMAND, HOST_TOPICS
 from tests.memory_log import MemoryLog
 from tests.runs import ROOT, SMALL, manifest_of, plan_of

@@ -85,9 +85,9 @@ class KafkaLog:
         """Whether something is to be written and no broker has answered for a while."""
         return self._outage.is_on
 
-    def board(self) -> Board:
+    def board(self, *, rests: bool = False) -> Board:
         """What is said about this run while it goes on; its keeper closes it."""
-        return Board(self.run, Reader(self._brokers, Place("", RUNS, 0), 0, patience_s=None))
+        return Board(self.run, Reader(self._brokers, Place("", RUNS, 0), 0, patience_s=None, rests=rests))
 
     def group(self, assigned: Assigned, revoked: Revoked, *, instance: str | None = None) -> Group:
         """Membership of the group that assigns this run's partitions to workers."""
@@ -245,7 +245,7 @@ class KafkaLog:
     def lock(self) -> None:
         """Write the run's plan from now on, even with a log that was closed. Whoever did so is told, and ends."""
         self._closed = False
-        self._turn = self._turn or Turn(self.run, self.board())
+        self._turn = self._turn or Turn(self.run, self.board(rests=True))
         self._tell(WRITER, self._turn.word)
 
     async def shards(self, kind: type[Told]) -> dict[int, Told]:

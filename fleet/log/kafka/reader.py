@@ -44,7 +44,8 @@ _UNPACKS: Final = "its records are compressed, and cramjam is missing: pip insta
 class Reader:
     """Reads on from ``position``. Lives in one loop.
 
-    ``patience_s``: without an answer; None: for ever. ``passes``: over what is corrupt.
+    ``patience_s``: without an answer; None: for ever. ``passes``: over what is corrupt. ``rests``: between two looks
+    no broker is asked for records, which would hold up for half a second whatever else is asked of it.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Reader:
         *,
         patience_s: float | None = PATIENCE_S,
         passes: bool = False,
+        rests: bool = False,
         stall_s: float = STALL_S,
     ) -> None:
         self._brokers = brokers
@@ -64,6 +66,7 @@ class Reader:
         self._place = TopicPartition(place.name, place.partition)
         self._patience_s = patience_s
         self._passes = passes
+        self._rests = rests
         self._stall_s = stall_s
         self._consumer: AIOKafkaConsumer | None = None
         self._tries = 0  # that found the present offset corrupt
@@ -126,8 +129,12 @@ class Reader:
 
     async def _polled(self, consumer: AIOKafkaConsumer, wait_s: float) -> list[Any]:
         wait_ms = min(int(wait_s * 1000), POLL_MS_MAX)
+        if self._rests:
+            consumer.resume(self._place)
         async with asyncio.timeout(wait_s + ANSWER_S):
             found = await consumer.getmany(self._place, timeout_ms=wait_ms, max_records=RECORDS_MAX)
+            if self._rests:
+                consumer.pause(self._place)
             records: list[Any] = found.get(self._place, [])
             if records:
                 self._heard_s = self._came_s = _now()
@@ -206,6 +213,8 @@ class Reader:
                 raise
             consumer.assign([self._place])
             consumer.seek(self._place, self.position)
+            if self._rests:
+                consumer.pause(self._place)
             self._consumer = consumer
             self._came_s = _now()
             self._heard_s = self._heard_s or _now()

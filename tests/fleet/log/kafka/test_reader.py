@@ -237,3 +237,18 @@ async def test_who_cannot_unpack_is_told_what_is_missing(broker, monkeypatch):
     with pytest.raises(LogError, match=r"offset 0: .*pip install 'aiokafka\[lz4,zstd\]'"):
         await asyncio.to_thread(lambda: list(packed.read(SYNDROME, 0)))
     await packed.close()
+
+
+async def test_one_who_rests_asks_for_nothing_between_two_looks_and_misses_nothing(log):
+    async def looked(found):
+        reader = Reader(log._brokers, Place(log.run, COMMAND, 0), 0, rests=True)
+        for command in COMMANDS[:3]:
+            await log._append_commands(0, [command])
+            found += await reader.all_to(await reader.end())
+            assert reader._consumer.paused() == reader._consumer.assignment() != set()
+        await reader.close()
+        return found
+
+    found = await log.loop.wait(looked([]))
+
+    assert [entry.value for entry in found] == [command.value for command in COMMANDS[:3]]

@@ -26,12 +26,13 @@ from fleet.log.kafka.stream import Stream, by_bytes
 from fleet.log.kafka.topics import Place, Topics
 from fleet.log.kafka.turn import WRITER, Turn
 from fleet.log.kafka.writer import KafkaWriter, own_headers
-from fleet.log.protocol import Entry, Record
+from fleet.log.protocol import Entry, LogError, Record
 from fleet.manifest import Manifest, Summary
 from nodes.events import COMMAND
 
 OF_A_RUN: Final = (*TOPICS, CHECKPOINT)
 Told = TypeVar("Told")
+Ask = Callable[[Runs], Coroutine[Any, Any, None]]
 _SLOW: Final = (
     "aiokafka has no C extensions here and is about 20 times slower: install a wheel of it, or a C compiler"
 )
@@ -347,19 +348,26 @@ async def _prepared(brokers: Brokers, run: str, new: Manifest | None, say: Calla
     topics = Topics(admin)
     try:
         await topics.ensure("", (RUNS,), 1)
-        if new is not None:
-            await topics.refuse(run)
-        manifest = await asked(brokers, say, lambda runs: _described(runs, run, new))
+        if new is None:
+            manifest = await asked(brokers, say, lambda runs: runs.manifest(run))
+        else:
+            manifest = new
+            await _begin(topics, run, new, lambda ask: asked(brokers, say, ask))
         await topics.ensure(run, OF_A_RUN, manifest.partitions)
     finally:
         await parted(admin.close())
     return manifest
 
 
-async def _described(runs: Runs, run: str, new: Manifest | None) -> Manifest:
-    if new is not None:
-        await runs.begin(run, new)
-    return await runs.manifest(run)
+async def _begin(topics: Topics, run: str, new: Manifest, ask: Callable[[Ask], Coroutine[Any, Any, None]]) -> None:
+    """Describe a new run, once a topic of its name is ours. Raises LogError."""
+    await ask(lambda runs: runs.check_new(run))
+    await topics.claim(run, new.partitions)
+    try:
+        await ask(lambda runs: runs.put(run, new))
+    except LogError:
+        await topics.unclaim(run)
+        raise
 
 
 async def _next(windows: AsyncGenerator[list[Entry], None]) -> list[Entry] | None:

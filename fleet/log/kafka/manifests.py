@@ -19,7 +19,7 @@ import msgspec
 from fleet.log.kafka.names import RUNS
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.stream import Stream
-from fleet.log.protocol import CorruptLog, Entry, LogError
+from fleet.log.protocol import CorruptLog, LogError
 from fleet.manifest import FORMAT, Form, Manifest
 
 STAMP_MS: Final = 0  # of these records: they have no time of their own
@@ -35,14 +35,12 @@ class Runs:
 
     async def all(self) -> dict[str, bytes]:
         """The last value of every key."""
-        return {entry.key.decode(errors="replace"): entry.value for entry in await self._entries()}
-
-    async def _entries(self) -> list[Entry]:
         reader = self._reader(0)
         try:
-            return await reader.all_to(await reader.end())
+            entries = await reader.all_to(await reader.end())
         finally:
             await reader.close()
+        return {entry.key.decode(errors="replace"): entry.value for entry in entries}
 
     async def get(self, key: str, kind: type[Kept]) -> Kept | None:
         """The value of a key; None where there is none. Raises CorruptLog."""
@@ -54,16 +52,13 @@ class Runs:
         stored = b"" if value is None else msgspec.json.encode(value)
         await self._stream.append([(STAMP_MS, key.encode(), stored)])
 
-    async def begin(self, run: str, manifest: Manifest) -> None:
-        """Describe a new run. Of two that begin a run at once the first one has it. Raises LogError."""
-        before = await self._entries()
-        if {entry.key: entry.value for entry in before}.get(run.encode()):
-            raise LogError(f"run {run}: there is one already; choose another name, or remove its topics")
-        await self.put(run, manifest)
-        first = next(of.value for of in (await self._entries())[len(before) :] if of.key == run.encode())
-        if first != msgspec.json.encode(manifest):
-            await self.put(run, msgspec.Raw(first))
-            raise LogError(f"run {run}: somebody else began it at this moment; choose another name")
+    async def check_new(self, run: str) -> None:
+        """Raises LogError where there is such a run."""
+        if (await self.all()).get(run):
+            raise LogError(
+                f"run {run}: there is one already; go on with it (rasfleet resume {run}), choose another name, or "
+                f"remove it (rasfleet topics {run} --delete)"
+            )
 
     async def manifest(self, run: str) -> Manifest:
         """What a run is. Raises LogError."""

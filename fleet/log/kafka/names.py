@@ -11,12 +11,15 @@ from fleet.log.protocol import LogError
 RUNS: Final = "ras.runs"  # the one topic that all runs share
 CHECKPOINT: Final = "ras.checkpoint.v1"
 RUN_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+_RUNS_OWN: Final = RUNS.partition(".")[0]  # a run of this name would have topics beside that one
 
 
 def checked_name(run: str) -> str:
     """A run's name; dots are for topics. Raises LogError."""
     if not RUN_NAME.fullmatch(run):
         raise LogError(f"run name {run!r}: small letters, digits and '-', at most 100, no '-' at its beginning")
+    if run == _RUNS_OWN:
+        raise LogError(f"run name {run!r}: kept for {RUNS}, the topic of all runs; choose another")
     return run
 
 

@@ -44,8 +44,8 @@ _UNPACKS: Final = "its records are compressed, and cramjam is missing: pip insta
 class Reader:
     """Reads on from ``position``. Lives in one loop.
 
-    ``patience_s``: without an answer; None: for ever. ``passes``: over what is corrupt. ``rests``: between two looks
-    no broker is asked for records, which would hold up for half a second whatever else is asked of it.
+    ``patience_s``: without an answer; None: for ever. ``passes``: over what is corrupt. ``rests``: between two
+    looks no broker is asked for records, which would hold up for half a second whatever else is asked of it.
     """
 
     def __init__(
@@ -57,7 +57,6 @@ class Reader:
         patience_s: float | None = PATIENCE_S,
         passes: bool = False,
         rests: bool = False,
-        stall_s: float = STALL_S,
     ) -> None:
         self._brokers = brokers
         self._said = str(place)
@@ -67,7 +66,7 @@ class Reader:
         self._patience_s = patience_s
         self._passes = passes
         self._rests = rests
-        self._stall_s = stall_s
+        self.stall_s = STALL_S
         self._consumer: AIOKafkaConsumer | None = None
         self._tries = 0  # that found the present offset corrupt
         self._is_passing = False  # over a stretch that is corrupt
@@ -145,7 +144,7 @@ class Reader:
 
     async def _look_for_silence(self, consumer: AIOKafkaConsumer) -> None:
         """Raises when records stand there and none has come for too long."""
-        if _now() - self._came_s < self._stall_s:
+        if _now() - self._came_s < self.stall_s:
             return
         ends = await consumer.end_offsets([self._place])
         self._heard_s = self._came_s = _now()

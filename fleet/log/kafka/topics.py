@@ -8,6 +8,7 @@ Sources: the design's section 4 (topics, retention); Apache Kafka 4.1, topic con
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -35,9 +36,14 @@ _EVERY: Final = {
     "message.timestamp.after.max.ms": _LONGEST,
     "max.message.bytes": str(1 << 20),  # of a record batch; ours are at most half of it
     "compression.type": "producer",
+    "unclean.leader.election.enable": "false",  # what was acknowledged is never given up to go on sooner
 }
 _KEPT: Final = {"cleanup.policy": "delete"}
-_COMPACTED: Final = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2"}
+_COMPACTED: Final = {  # the segment that is written to is not compacted, so it is small
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.2",
+    "segment.bytes": str(16 << 20),
+}
 _FROM_ANYONE: Final = {"compression.type": "uncompressed"}  # so that the bound of a batch bounds what it becomes
 SETTINGS: Final = (
     dict.fromkeys(TOPICS, _EVERY | _KEPT)
@@ -101,13 +107,27 @@ class Topics:
             if topic["error_code"] in FORBIDDEN_CODES:
                 raise LogError(forbidden(run, "Describe", TOPIC, topic["topic"]))
 
-    async def refuse(self, run: str) -> None:
-        """A run never shares topics with another. Raises LogError where some have its name."""
+    async def claim(self, run: str, partitions: int) -> None:
+        """Make the first topic of a new run: of those that begin it at once, one can. Raises LogError.
+
+        Nor does a run share topics with another: none may have its name.
+        """
         there = [name for name in await self._admin.list_topics() if name.startswith(f"{run}.")]
         if there:
-            raise LogError(f"run {run}: topic {min(there)} is there already; choose another name, or remove it")
+            raise LogError(
+                f"run {run}: topic {min(there)} is there already, and no run has it: made by hand, or by a start "
+                f"that was cut off; choose another name, or remove it: rasfleet topics {run} --delete"
+            )
+        if await self._create(run, [COMMAND], partitions):
+            raise LogError(f"run {run}: somebody else began it at this moment; choose another name")
 
-    async def _create(self, run: str, topics: Sequence[str], partitions: int) -> None:
+    async def unclaim(self, run: str) -> None:
+        """Take that topic away: the run was not begun after all."""
+        with suppress(*TROUBLE):
+            await self._admin.delete_topics([topic_of(run, COMMAND)])
+
+    async def _create(self, run: str, topics: Sequence[str], partitions: int) -> list[str]:
+        """Make topics; those that somebody else made meanwhile. Raises LogError."""
         replicas, least = copies(await self._brokers())
         wanted = [
             NewTopic(
@@ -119,11 +139,15 @@ class Topics:
             for topic in topics
         ]
         answer = await self._admin.create_topics(wanted)
+        others = []
         for name, code, *_ in answer.topic_errors:
+            if code == _EXISTS:
+                others.append(name)
             if code in FORBIDDEN_CODES:
                 raise LogError(f"topic {name} is not there yet; {forbidden(run, 'Create', TOPIC, name)}")
             if code not in (0, _EXISTS):
                 raise LogError(f"topic {name}: cannot be made ({for_code(code).__name__} {code})")
+        return others
 
     async def _appeared(self, expected: Mapping[str, int]) -> dict[str, int]:
         async with asyncio.timeout(APPEAR_S):

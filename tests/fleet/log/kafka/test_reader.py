@@ -14,7 +14,7 @@ from aiokafka.errors import (
 
 from fleet.log.kafka.connection import Brokers
 from fleet.log.kafka.log import KafkaLog
-from fleet.log.kafka.reader import Reader
+from fleet.log.kafka.reader import STALL_S, Reader
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LOST, CorruptLog, LogError, Unreachable
 from nodes.events import COMMAND, SYNDROME
@@ -28,11 +28,12 @@ async def written_in_batches(log, partition=0, size=3):
         await log.append_commands(partition, COMMANDS[first : first + size])
 
 
-def values(log, **given):
+def values(log, stall_s=STALL_S, **given):
     """All commands, as a reader hands them out."""
 
     async def all_of():
         reader = Reader(log._brokers, Place(log.run, COMMAND, 0), 0, **given)
+        reader.stall_s = stall_s
         try:
             return [entry.value for entry in await reader.all_to(9)], reader.made
         finally:

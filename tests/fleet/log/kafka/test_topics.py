@@ -1,12 +1,16 @@
 """The topics of a run: made with their settings, never shared, never of another size."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from fleet.log.kafka.connection import Brokers, parted, reached
+from fleet.log.kafka.kept import delete
 from fleet.log.kafka.log import OF_A_RUN, KafkaLog
+from fleet.log.kafka.manifests import Runs
 from fleet.log.kafka.names import CHECKPOINT, RUNS, topic_of
 from fleet.log.kafka.topics import SETTINGS, Topics, copies
 from fleet.log.protocol import LogError
@@ -74,6 +78,50 @@ def test_a_run_never_takes_topics_that_are_there(brokers, fresh):
 
     with pytest.raises(LogError, match=rf"topic {fresh}.{COMMAND} is there already"):
         KafkaLog.create(brokers, fresh, manifest_of())
+
+
+def test_of_programs_that_begin_a_run_at_once_one_has_it_and_its_manifest_stays(brokers, fresh):
+    def begun(seed):
+        try:
+            log = KafkaLog.create(brokers, fresh, msgspec.structs.replace(manifest_of(), seed=seed))
+        except LogError as fault:
+            return str(fault)
+        asyncio.run(log.close())
+        return seed
+
+    with ThreadPoolExecutor(4) as threads:
+        came = list(threads.map(begun, range(4)))
+    (seed,) = (one for one in came if isinstance(one, int))
+    opened = KafkaLog.open(brokers, fresh)
+    asyncio.run(opened.close())
+
+    assert opened.manifest.seed == seed
+    assert all(f"run {fresh}: " in one and "choose another name" in one for one in came if one != seed)
+
+
+def test_a_start_that_was_cut_off_leaves_a_name_that_can_be_freed(brokers, fresh):
+    async def claimed(admin):
+        await Topics(admin).claim(fresh, 3)
+
+    asyncio.run(asked(brokers, claimed))
+    with pytest.raises(LogError, match=f"no run has it.*rasfleet topics {fresh} --delete"):
+        KafkaLog.create(brokers, fresh, manifest_of())
+    removed = delete(brokers, fresh)
+
+    assert removed == 1
+    asyncio.run(KafkaLog.create(brokers, fresh, manifest_of()).close())
+
+
+def test_a_run_that_cannot_be_described_leaves_nothing(brokers, fresh, monkeypatch):
+    async def refused(*_):
+        raise LogError("nobody may")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Runs, "put", refused)
+        with pytest.raises(LogError, match="nobody may"):
+            KafkaLog.create(brokers, fresh, manifest_of())
+
+    asyncio.run(KafkaLog.create(brokers, fresh, manifest_of()).close())
 
 
 async def test_topics_that_were_not_made_before_the_program_died_are_made_when_the_run_is_opened(

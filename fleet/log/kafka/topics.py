@@ -7,7 +7,7 @@ Sources: the design's section 4 (topics, retention); Apache Kafka 4.1, topic con
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -89,12 +89,10 @@ class Topics:
         """Every topic is there, with its partitions; those that are missing are made. Raises LogError."""
         expected = {topic_of(run, topic): partitions_of(topic, partitions) for topic in topics}
         try:
-            there = set(await self._admin.list_topics())
-            missing = [topic for topic in topics if topic_of(run, topic) not in there]
-            if missing:
-                await self.check_shown(run, [topic_of(run, topic) for topic in missing])
-                await self._create(run, missing, partitions)
-            found = await self._appeared(expected)
+            async with asyncio.timeout(APPEAR_S):
+                while (found := await self._counts(list(expected))).keys() != expected.keys():
+                    await self._make(run, topics, partitions)
+                    await asyncio.sleep(LOOK_S)
         except TROUBLE as fault:
             raise LogError(f"topics {', '.join(expected)}: cannot be made or looked at ({said(fault)})") from None
         for name, count in expected.items():
@@ -149,11 +147,13 @@ class Topics:
                 raise LogError(f"topic {name}: cannot be made ({for_code(code).__name__} {code})")
         return others
 
-    async def _appeared(self, expected: Mapping[str, int]) -> dict[str, int]:
-        async with asyncio.timeout(APPEAR_S):
-            while (found := await self._counts(list(expected))).keys() != expected.keys():  # noqa: ASYNC110 (nobody tells)
-                await asyncio.sleep(LOOK_S)
-        return found
+    async def _make(self, run: str, topics: Sequence[str], partitions: int) -> None:
+        """Make what is not there. What was just removed is shown for a moment, what was just made is not."""
+        there = set(await self._admin.list_topics())
+        missing = [topic for topic in topics if topic_of(run, topic) not in there]
+        if missing:
+            await self.check_shown(run, [topic_of(run, topic) for topic in missing])
+            await self._create(run, missing, partitions)
 
     async def _counts(self, names: list[str]) -> dict[str, int]:
         described = await self._admin.describe_topics(names)

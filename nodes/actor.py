@@ -47,6 +47,7 @@ PLAN: Final = 0  # origin of the scenario's commands
 ORIGINS_MAX: Final = (
     65_536  # whose last number is kept; a further one takes the place of the oldest, but the plan's
 )
+TIME_NS_MAX: Final = 1 << 62  # virtual, of anything: 146 years, and timers of hours behind it still fit
 AHEAD_NS_MAX: Final = 3600 * NS_PER_S  # that the time of a command from outside may lie ahead of the clock
 ACTIVE_MAX: Final = 1024  # hosts in memory; beyond, quiet ones are put away until half of it is left
 _LAST_TOUCHED: Final = attrgetter("now", "index")
@@ -161,7 +162,7 @@ class Hosts:
     def handle(self, mail: Mail) -> Why | None:
         """One command, in its turn; why it was not done. One that was sent before changes nothing.
 
-        Nor does a clock that stands.
+        Nor does a clock that stands. What has a number that the plan had before is a repetition, whatever it says.
         """
         if isinstance(mail, Why):
             return mail
@@ -169,7 +170,10 @@ class Hosts:
         if untimely is not None:
             return untimely
         if isinstance(mail, ClockAdvanced) or mail.origin == PLAN:
-            self._planned += mail.n == self._planned
+            if mail.n < self._planned:
+                self.ignored += not isinstance(mail, ClockAdvanced)
+                return None
+            self._planned += 1
         self.advance(mail.time_ns)
         if isinstance(mail, ClockAdvanced):
             if mail.time_ns > self._mark_ns:
@@ -180,6 +184,8 @@ class Hosts:
 
     def untimely(self, mail: Command | ClockAdvanced) -> Why | None:
         """Why a command cannot come now, whatever it is."""
+        if mail.time_ns > TIME_NS_MAX:
+            return Why.OUT_OF_RANGE
         if isinstance(mail, ClockAdvanced) or mail.origin == PLAN:
             return Why.OUT_OF_PLAN if mail.n > self._planned else None
         return Why.FAR_AHEAD if mail.time_ns > self.clock_ns + AHEAD_NS_MAX else None

@@ -1,11 +1,29 @@
 """Whole hosts for tests, and what is asked of them afterwards."""
 
+import msgspec
+
+from nodes.actor import PLAN, Hosts
+from nodes.events import ClockAdvanced
 from nodes.events import commands as c
 from nodes.host import Host
 from nodes.policy import Switches
 
 S = 1_000_000_000  # ns
 POLLED = S + S // 5  # ns after which a polled source was looked at, and all was done
+
+
+class Taking(Hosts):
+    """Hosts that take whatever they are given for their plan, in that order."""
+
+    def handle(self, mail):
+        return super().handle(as_planned(mail, self._planned))
+
+
+def as_planned(mail, n):
+    """A command of the plan, or a clock, as its n-th one; others as they are."""
+    if isinstance(mail, ClockAdvanced) or getattr(mail, "origin", None) == PLAN:
+        return msgspec.structs.replace(mail, n=n)
+    return mail
 
 
 def host(**switches):

@@ -47,7 +47,7 @@ def part_of(code):
 def simulate(plan):
     """Every command of a plan through one partition's hosts, with the events encoded."""
     planned = Planned(plan)
-    commands = sorted(planned.commands(), key=lambda command: command.time_ns)
+    commands = planned.commands()
     hosts = Hosts(planned.roster, ShardOutlet(None, plan.epoch_ns), plan.epoch_ns)
     return lambda: [hosts.handle(command) for command in commands]
 

@@ -7,13 +7,14 @@ Counted is everything that was allocated for hosts, divided by their number; wha
 import gc
 import tracemalloc
 
-from nodes.actor import Home, Hosts
+from nodes.actor import Home
 from nodes.events import ClockAdvanced
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX
 from nodes.linux.pages import GUEST_BASE
 from nodes.policy import Switches
 from nodes.stack.platform import HostShape, Platform, platform_of
+from tests.hosts import Taking
 
 HOSTS, FAULTS = 300, 20  # faults for each host
 DAY_NS = 86_400_000_000_000
@@ -55,7 +56,7 @@ def bytes_for_each_host(mix: dict[str, int]) -> float:
     world = _World(platform)
     deck = [FAULT_INDEX[name] for name, share in mix.items() for _ in range(share)]
     names = [f"h{place:05}" for place in range(HOSTS)]
-    hosts = Hosts(world, world, 0)
+    hosts = Taking(world, world, 0)
     hosts.handle(c.InjectFault(0, names[0], 1, 0, 1, deck[0], platform.address_of(0, GUEST_BASE)))
     hosts.handle(ClockAdvanced(0, "", 0, DAY_NS))
     gc.collect()

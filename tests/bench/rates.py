@@ -20,6 +20,7 @@ from fleet.log.files import FileLog
 from fleet.log.protocol import Written
 from nodes.actor import Hosts
 from nodes.events import HOST_TOPICS
+from tests.hosts import as_planned
 from tests.memory_log import MemoryLog
 from tests.runs import STORM, manifest_of, plan_of
 
@@ -48,7 +49,10 @@ class Planned:
         return iter(self._batches)
 
     def commands(self):
-        return [command for batch in self._batches for part in batch.values() for command in part]
+        """All of them in the order of time, as the plan of one partition."""
+        found = [command for batch in self._batches for part in batch.values() for command in part]
+        found.sort(key=lambda command: command.time_ns)
+        return [as_planned(command, n) for n, command in enumerate(found)]
 
 
 class Drop:
@@ -85,7 +89,7 @@ def written_log(plan, planned, folder):
 def simulated(planned):
     """The same commands through the same hosts, a partition as one, and every event dropped."""
     hosts = Hosts(planned.roster, Drop(), planned.epoch_ns)
-    for command in sorted(planned.commands(), key=lambda command: command.time_ns):
+    for command in planned.commands():
         hosts.handle(command)
 
 

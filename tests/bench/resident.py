@@ -27,7 +27,7 @@ def write_commands(path):
     """Every command in the order of time, each behind its length."""
     planned = Planned(plan_of(STORM, hosts=HOSTS, faults=HOSTS * FAULTS))
     with path.open("wb") as file:
-        for command in sorted(planned.commands(), key=lambda command: command.time_ns):
+        for command in planned.commands():
             value = encode(command)
             file.write(len(value).to_bytes(2, "big") + value)
 

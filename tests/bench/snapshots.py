@@ -23,7 +23,7 @@ def best_us(work):
 def stormed(planned, active_max=HOSTS):
     """The storm's hosts after all that was planned."""
     hosts = Hosts(planned.roster, Drop(), planned.epoch_ns, active_max=active_max)
-    for command in sorted(planned.commands(), key=lambda command: command.time_ns):
+    for command in planned.commands():
         hosts.handle(command)
     return hosts
 

@@ -52,6 +52,8 @@ NONSENSE = [
     (encode(ClockAdvanced(10**9, "", 0, FAR_NS)), Why.OUT_OF_PLAN),
     (fault(10**9, origin=0, n=10**9), Why.OUT_OF_PLAN),
     (fault(6, time_ns=FAR_NS), Why.FAR_AHEAD),
+    (encode(ClockAdvanced(10**9, "", 0, (1 << 64) - 1)), Why.OUT_OF_RANGE),
+    (fault(7, time_ns=1 << 63), Why.OUT_OF_RANGE),
 ]
 STRANGE = [Written(123, b"key \xff", value) for value, _ in NONSENSE]
 
@@ -131,9 +133,8 @@ def test_tail_shows_what_cannot_be_read_and_the_letters(strange):
     assert done.code == 0
     assert [line["reason"] for line in found] == [why.name.lower() for _, why in NONSENSE]
     assert sum(line["event"] == "UnknownEvent" for line in done.lines) == 9
-    assert (
-        rasfleet("tail", strange[1].folder, "--follow", "--topic", "dead-letter").out.count("CommandRefused") == 17
-    )
+    followed = rasfleet("tail", strange[1].folder, "--follow", "--topic", "dead-letter").out
+    assert followed.count("CommandRefused") == len(NONSENSE)
 
 
 def test_a_copy_has_the_letters_too(strange, tmp_path):

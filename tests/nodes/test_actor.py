@@ -2,18 +2,20 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.actor import Actors, Home, Hosts
-from nodes.events import ClockAdvanced, StatusBlockWritten
+from nodes.actor import TIME_NS_MAX, Actors, Home, Hosts
+from nodes.events import ClockAdvanced, StatusBlockWritten, Why
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX, FAULTS
 from nodes.host import START_NS, Host
 from nodes.policy import Switches
 from nodes.stack.platform import HostShape, platform_of
 from nodes.stack.timers import Timer
+from tests.hosts import Taking
 
 S = 1_000_000_000  # ns
 PLATFORM = platform_of(HostShape(), Switches())
@@ -47,7 +49,7 @@ class Outlet:
 
 def hosts():
     outlet = Outlet()
-    return Hosts(Roster(), outlet, START_NS), outlet
+    return Taking(Roster(), outlet, START_NS), outlet
 
 
 def fault(number, host="h0", time_ns=0, name="memory-ce", origin=0):
@@ -177,6 +179,31 @@ def test_a_repeated_command_still_moves_the_clock():
 
     assert partition.clock_ns == S
     assert any(isinstance(event, StatusBlockWritten) for event in outlet.said)
+
+
+@pytest.mark.parametrize("mail", [c.InjectFault(1, "h1", 1 << 40, S, 0, 0, TASK_PAGE), ClockAdvanced(1, "", 0, S)])
+def test_a_number_that_the_plan_had_before_is_a_repetition_whatever_it_says(mail):
+    partition = Hosts(Roster(), Outlet(), START_NS)
+    for n in range(3):
+        partition.handle(msgspec.structs.replace(fault(n + 1), n=n))
+    before = partition.checkpoint()
+
+    assert partition.handle(mail) is None
+    assert partition.ignored == isinstance(mail, c.InjectFault)
+    partition.ignored = 0
+    assert partition.checkpoint() == before
+    assert partition.handle(msgspec.structs.replace(fault(4), n=3)) is None
+    assert partition.machines["h0"].ledger.injected == 4
+
+
+@pytest.mark.parametrize("origin", [0, 1])
+def test_no_time_is_taken_that_timers_behind_it_could_not_have(origin):
+    partition, _ = hosts()
+
+    assert partition.handle(fault(1, time_ns=TIME_NS_MAX + 1, origin=origin)) is Why.OUT_OF_RANGE
+    assert partition.handle(ClockAdvanced(0, "", 0, (1 << 64) - 1)) is Why.OUT_OF_RANGE
+    assert partition.clock_ns == 0
+    assert partition.handle(ClockAdvanced(0, "", 0, TIME_NS_MAX)) is None
 
 
 def test_a_host_that_was_never_touched_does_not_exist():

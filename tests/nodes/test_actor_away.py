@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.actor import Home, Hosts
+from nodes.actor import Home
 from nodes.events import ClockAdvanced
 from nodes.events import commands as c
 from nodes.hardware.fault import FAULT_INDEX
@@ -20,7 +20,7 @@ from nodes.stack.snapshot import SNAPSHOT_FORMAT
 from nodes.stack.timers import Timer
 from tests.everything import EVERYTHING
 from tests.garbage import collected
-from tests.hosts import S
+from tests.hosts import S, Taking
 from tests.simulation.story import PAUSES_NS, Story
 
 HOSTS = 6
@@ -34,7 +34,7 @@ class Partition:
         self.seed = seed
         self.said = []
         self.switches = {f"h{place}": Story(seed * HOSTS + place).switches for place in range(HOSTS)}
-        self.hosts = Hosts(self, self, START_NS, **bound)
+        self.hosts = Taking(self, self, START_NS, **bound)
 
     def home_of(self, host):
         if host in self.switches:

@@ -6,13 +6,14 @@ have written an event more than once. A reader takes every position once, in ord
 Sources: the design's section 4, "Event"; MessagePack specification.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from fleet.log.protocol import Contradiction, CorruptLog, Entry, Record
 
 _ARRAY_HEAD: Final = {0xDC: 3, 0xDD: 5} | dict.fromkeys(range(0x90, 0xA0), 1)  # first octet -> octets of the head
 _UINT: Final = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}  # first octet -> octets behind it
+AHEAD_MAX: Final = 65_536  # events of somebody else that are kept until ours come
 _FIX_MAX: Final = 0x7F  # an octet up to this is the number itself
 
 
@@ -66,6 +67,33 @@ class Sieve:
                     f"position {self.next} is missing, {n} stands there",
                     unit="offset",
                 )
+
+
+class Strangers:
+    """What somebody else wrote between the records of a partition: the very same, now or later.
+
+    One who was taken for dead may be ahead of us; what it wrote is held against what comes, up to a bound.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: dict[int, Entry] = {}  # by position
+
+    def saw(self, entries: Iterable[Entry], records: Sequence[Record]) -> None:
+        """What stands between records that were just written. Raises Contradiction, CorruptLog."""
+        first = position_of(records[0][2])
+        for entry in entries:
+            n = _position(entry)
+            if first <= n < first + len(records):
+                by_position(entry, records[n - first])
+            elif n > first and len(self._ahead) < AHEAD_MAX:
+                self._ahead.setdefault(n, entry)
+
+    def check(self, records: Sequence[Record]) -> None:
+        """Records that were just written, against what was seen before. Raises Contradiction."""
+        if self._ahead:
+            first = position_of(records[0][2])
+            for n in [n for n in self._ahead if n < first + len(records)]:
+                by_position(self._ahead.pop(n), records[n - first])
 
 
 def _position(entry: Entry) -> int:

@@ -16,7 +16,7 @@ from fleet.log.kafka.acls import TOPIC, forbidden
 from fleet.log.kafka.producer import HeadersOf, Producer, Unknown, without
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.topics import Place
-from fleet.log.protocol import Entry, LogError, Record
+from fleet.log.protocol import CorruptLog, Entry, LogError, Record
 
 REFUSALS_MAX: Final = 5  # of the same records in a row, by a broker that answers; then it is an error
 PAUSE_S: Final = 0.1  # after a refusal, and as much more after each further one
@@ -50,6 +50,7 @@ class Stream:
         self._unsure = False  # something was sent and not confirmed
         self.behind = -1
         self.others = 0  # records of somebody else that stand between ours
+        self.between: list[tuple[int, int]] = []  # where: from which offset on, and up to which
 
     async def append(self, records: Sequence[Record]) -> int:
         """Append records; returns the offset behind them when they are durable. Raises LogError."""
@@ -81,10 +82,18 @@ class Stream:
             return self.behind if records else await self._end()
 
     def _confirm(self, offset: int, count: int) -> None:
-        assert offset >= self.behind, "what is acknowledged stands behind what was"
-        self.others += offset - self.behind
+        if offset < self.behind:
+            reason = f"it ended at {self.behind} before, the broker lost records"
+            raise CorruptLog(str(self._place), offset, reason, unit="offset")
+        self._pass(offset)
         self.behind = offset + count
         self._unsure = False
+
+    def _pass(self, offset: int) -> None:
+        """What stands up to this offset is somebody else's."""
+        if offset > self.behind and self._same is not by_bytes:  # others' commands are as good as ours
+            self.others += offset - self.behind
+            self.between.append((self.behind, offset))
 
     async def _end(self) -> int:
         reader = self._reader(0)
@@ -103,6 +112,7 @@ class Stream:
                 for entry in part:
                     if found < len(records) and self._same(entry, records[found]):
                         found += 1
+                        self._pass(entry.offset)
                         self.behind = entry.offset + 1
         finally:
             await reader.close()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from fleet.codec import decode_event
 from fleet.log.kafka.checkpoints import Checkpoints
 from fleet.log.kafka.names import CHECKPOINT
-from fleet.log.kafka.positions import Sieve, by_position, position_of
+from fleet.log.kafka.positions import Sieve, Strangers, by_position, position_of
 from fleet.log.kafka.producer import Headers, HeadersOf, Producer, without
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.stream import Same, Stream, by_bytes
@@ -56,6 +56,7 @@ class KafkaWriter:
         self._producer = producer
         self._streams = {topic: self._stream(topic, by_position) for topic in SHARD_TOPICS}
         self._sieves = {topic: Sieve(0) for topic in SHARD_TOPICS}  # the next position of each
+        self._strangers = {topic: Strangers() for topic in SHARD_TOPICS}
         self._checkpoints = Checkpoints(partition, self._stream(CHECKPOINT, by_bytes), self._at(CHECKPOINT))
         self._taken_over = False
         self._failed = False
@@ -130,6 +131,18 @@ class KafkaWriter:
         assert position_of(records[-1][2]) == sieve.next + len(records) - 1, "and one another"
         await self._streams[topic].append(records)
         sieve.next += len(records)
+        self._strangers[topic].check(records)
+        while self._streams[topic].between:
+            await self._look_between(topic, *self._streams[topic].between.pop(0), records)
+
+    async def _look_between(self, topic: str, start: int, end: int, records: Sequence[Record]) -> None:
+        """What somebody else wrote between our own records. Raises Contradiction, CorruptLog."""
+        reader = self._log.reader(topic, self._partition, start)
+        try:
+            while part := await reader.upto(end):
+                self._strangers[topic].saw(part, records)
+        finally:
+            await reader.close()
 
     def _pass_over(self) -> None:
         """Take over without comparing what stands there."""

@@ -13,7 +13,9 @@ from aiokafka.errors import (
 
 from fleet.log.kafka import producer
 from fleet.log.kafka.producer import Producer
-from fleet.log.protocol import Checkpoint, Contradiction, LogError
+from fleet.log.kafka.stream import Stream, by_bytes
+from fleet.log.kafka.topics import Place
+from fleet.log.protocol import Checkpoint, Contradiction, CorruptLog, LogError
 from nodes.events import COMMAND, HOST_TOPICS, SYNDROME
 from tests.fleet.log.contract import entries, event, events, read, record
 
@@ -164,3 +166,47 @@ async def test_one_who_writes_something_else_is_found_out(hasty, outcomes, log, 
 
     with pytest.raises(Contradiction, match="position 4: somebody else wrote another event there"):
         await dead.commit({SYNDROME: [event(4)]})
+
+
+@pytest.fixture
+def beside(log):
+    """Writes an event's record where another program's writer stands."""
+
+    async def written(record):
+        place = Place(log.run, SYNDROME, 0)
+        stream = Stream(log._commands, lambda at: log.reader(SYNDROME, 0, at), place, same=by_bytes)
+        await log.loop.wait(stream.append([record]))
+
+    return written
+
+
+async def test_what_another_one_writes_between_our_events_is_held_against_them(log, beside):
+    writer = log.writer(0)
+    await writer.commit({SYNDROME: events(3)})
+    for n in (1, 3, 7):
+        await beside(event(n))
+    for first in (3, 6):
+        await writer.commit({SYNDROME: events(first, first + 3)})
+
+    assert writer.others == 3
+
+
+@pytest.mark.parametrize(("n", "commits"), [(3, 0), (5, 0), (6, 1), (8, 1)])
+async def test_another_event_at_a_place_that_is_taken_ends_the_writing(log, beside, n, commits):
+    writer = log.writer(0)
+    await writer.commit({SYNDROME: events(3)})
+    await beside(event(n, 77))
+    for turn in range(commits):
+        await writer.commit({SYNDROME: events(3 + 3 * turn, 6 + 3 * turn)})
+
+    with pytest.raises(Contradiction, match=f"position {n}: somebody else wrote another event there"):
+        await writer.commit({SYNDROME: events(3 + 3 * commits, 6 + 3 * commits)})
+
+
+async def test_a_partition_that_got_shorter_is_an_error_with_its_place(log):
+    writer = log.writer(0)
+    await writer.commit({SYNDROME: events(3)})
+    writer._streams[SYNDROME].behind = 9
+
+    with pytest.raises(CorruptLog, match=f"{SYNDROME}, partition 0: at offset 3: it ended at 9 before"):
+        await writer.commit({SYNDROME: events(3, 4)})

@@ -297,6 +297,11 @@ class Hosts:
             raise Malformed("checkpoint", 0, f"nobody is called {host}")
 
 
+def check_readable(standing: bytes) -> None:
+    """Raises Malformed where another program wrote a checkpoint, with another layout of hosts."""
+    _standing(standing)
+
+
 def _standing(standing: bytes) -> Standing:
     try:
         found = msgspec.msgpack.decode(standing, type=Standing)

@@ -80,11 +80,13 @@ class MemoryWriter:
         self._partition = partition
         self._taken_over = False
 
-    def take_over(self):
+    def take_over(self, unusable=lambda _: ""):
         if self._log.owners.setdefault(self._partition, self) is not self:
             raise LogError(f"partition {self._partition}: another writer has it")
         self._taken_over = True
         covered, checkpoint = self._log.checkpoints.get(self._partition, ({}, None))
+        if checkpoint is not None and unusable(checkpoint):
+            covered, checkpoint = {}, None
         behind = {
             topic: self._log.read(topic, self._partition, start=covered.get(topic, 0)) for topic in SHARD_TOPICS
         }

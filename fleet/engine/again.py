@@ -15,7 +15,7 @@ from fleet.engine.offsets import runs_of
 from fleet.engine.run import summary_of
 from fleet.engine.shard import Shard
 from fleet.engine.writer import is_planned
-from fleet.log.protocol import Checkpoint, Commands, Entry, LogError, Record, RunLog, Standing
+from fleet.log.protocol import Checkpoint, Commands, Entry, LogError, Record, RunLog, Standing, Unusable, usable
 from fleet.manifest import BEHAVIOUR, SCENARIO, Manifest
 from fleet.scenario.plan import plan_of, roster_of
 from fleet.view.present import entry_object
@@ -178,7 +178,7 @@ class _Comparer:
         self._logged = logged
         self._offsets = dict.fromkeys(logged, 0)
 
-    def take_over(self) -> Standing:
+    def take_over(self, unusable: Unusable = usable) -> Standing:  # noqa: ARG002 (there is none)
         """As if nothing stood there: everything comes again, and is compared."""
         return Standing(None, {})
 

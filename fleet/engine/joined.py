@@ -63,6 +63,7 @@ class Joined:
         self._division = 0  # raised whenever everything is left
         self._stopped = False
         self._leaving = False  # for good
+        self._failed = False  # a shard did, and all is ending
         self.gave_up = False  # something was handled and could not be written in time
         self.shards: dict[int, Shard] = {}  # at work
         self.over: dict[int, Shard] = {}  # that came to their end here, or were left last
@@ -161,7 +162,7 @@ class Joined:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._leave(), self._loop))
 
     def _begin(self, partitions: frozenset[int]) -> None:
-        if not self._leaving:
+        if not self._leaving and not self._failed:
             self._mine = partitions
             self._is_member = True
             self._take_up()
@@ -197,6 +198,14 @@ class Joined:
             task.cancel()
 
     async def _work(self, partition: int, division: int) -> None:
+        """Work on a partition. After a fault nothing more is begun: whoever began it all ends then."""
+        try:
+            await self._go_through(partition, division)
+        except Exception:
+            self._failed = True
+            raise
+
+    async def _go_through(self, partition: int, division: int) -> None:
         """Take a partition over and go through its commands to their end, unless it is to be left before."""
         shard = await asyncio.to_thread(
             Shard, partition, self._roster, self._log, self._epoch_ns, say=lambda text: self._hear(Said(text))

@@ -23,7 +23,7 @@ from fleet.engine.standing import Skipping
 from fleet.log.protocol import LOST, Checkpoint, CommandFeed, Commands, CorruptLog, Log, LogError
 from fleet.partition import partition_of
 from fleet.service.waits import Waits
-from nodes.actor import Actors, Home, Hosts, Mail, Roster
+from nodes.actor import Actors, Home, Hosts, Mail, Roster, check_readable
 from nodes.events import COMMAND, Level, Why
 from nodes.spec.layout import Malformed
 
@@ -95,7 +95,7 @@ class Shard:
         self.partition = partition
         self._log = log
         writer = log.writer(partition)
-        standing = writer.take_over()
+        standing = writer.take_over(_unusable)
         if standing.said and say is not None:
             say(standing.said)
         self._writer = Skipping(writer, standing.behind)
@@ -285,6 +285,15 @@ def first_of(faults: BaseExceptionGroup) -> BaseException:
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
     return first if faults.split(LogError)[1] is None else faults
+
+
+def _unusable(checkpoint: Checkpoint) -> str:
+    """Why this program cannot go on from a checkpoint, another one's perhaps; what it covers then comes again."""
+    try:
+        check_readable(_decoded(checkpoint.state, "a checkpoint").hosts)
+    except (CorruptLog, Malformed) as fault:
+        return str(fault)
+    return ""
 
 
 def _decoded(stored: bytes, place: str) -> ShardState:

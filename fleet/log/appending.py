@@ -13,7 +13,16 @@ import msgspec
 from fleet.codec import TOPICS
 from fleet.log.batches import batch_of
 from fleet.log.frames import frame_at, frame_of
-from fleet.log.protocol import Checkpoint, CorruptLog, LogError, Record, Standing
+from fleet.log.protocol import (
+    CHECKPOINTS_MAX,
+    Checkpoint,
+    CorruptLog,
+    LogError,
+    Record,
+    Standing,
+    Unusable,
+    usable,
+)
 from fleet.log.segments import Found, Segments, entries_in
 from nodes.events import COMMAND, SHARD_TOPICS
 
@@ -30,7 +39,7 @@ class FileWriter:
         self._taken_over = False
         self._failed = False
 
-    def take_over(self) -> Standing:
+    def take_over(self, unusable: Unusable = usable) -> Standing:
         """Lock the partition, cut a torn end off, and find the last checkpoint with what stands behind it."""
         assert not self._taken_over, "a partition is taken over once"
         self._taken_over = True
@@ -39,11 +48,23 @@ class FileWriter:
         for _, place in found:
             for topic, (first, count) in place.records.items():
                 self._next[topic] = first + count
-        last = next((index for index in reversed(range(len(found))) if found[index].place.has_checkpoint), None)
-        checkpoint = None if last is None else self._checkpoint(found[last])
-        behind = found if last is None else found[last + 1 :]
-        streams = {topic: entries_in(behind, topic, self._partition) for topic in SHARD_TOPICS}
-        return Standing(checkpoint, streams, self._segments.said)
+        start, checkpoint, wrong = self._last(found, unusable)
+        streams = {topic: entries_in(found[start:], topic, self._partition) for topic in SHARD_TOPICS}
+        return Standing(checkpoint, streams, "; ".join(filter(None, (self._segments.said, *wrong))))
+
+    def _last(self, found: list[Found], unusable: Unusable) -> tuple[int, Checkpoint | None, list[str]]:
+        """The last checkpoint, behind which frame it stands, and what is wrong with those that came later."""
+        wrong: list[str] = []
+        for index in reversed(range(len(found))):
+            if found[index].place.has_checkpoint:
+                checkpoint = self._checkpoint(found[index])
+                reason = unusable(checkpoint)
+                if not reason:
+                    return index + 1, checkpoint, wrong
+                wrong.append(f"{found[index].path}, byte {found[index].place.start}: {reason}")
+                if len(wrong) == CHECKPOINTS_MAX:
+                    break
+        return 0, None, wrong
 
     def _checkpoint(self, found: Found) -> Checkpoint:
         with found.path.open("rb") as file:

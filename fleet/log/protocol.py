@@ -11,7 +11,7 @@ commands behind the checkpoint once more, and what comes again is compared with 
 Source: the design's section 4.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -56,6 +56,15 @@ class Standing(NamedTuple):
     said: str = ""  # what was cut off, for people
 
 
+CHECKPOINTS_MAX: Final = 4  # that are tried; behind so many unusable ones a partition begins at its first command
+Unusable = Callable[[Checkpoint], str]  # why a checkpoint cannot be gone on from; empty: it can
+
+
+def usable(_: Checkpoint) -> str:
+    """Whatever it holds."""
+    return ""
+
+
 class LogError(Exception):
     """The log cannot do what was asked: one line that names the place and what to do."""
 
@@ -82,8 +91,11 @@ class Contradiction(LogError):
 class EventWriter(Protocol):
     """Writes the events of one partition."""
 
-    def take_over(self) -> Standing:  # a plain call: a shard is made without a loop, too
-        """Become the partition's writer. Called once, before the first commit. Raises LogError."""
+    def take_over(self, unusable: Unusable = usable) -> Standing:  # a plain call: shards are made without a loop
+        """Become the partition's writer. Called once, before the first commit. Raises LogError.
+
+        Where checkpoints are unusable, those before them count, or none: then everything comes again.
+        """
 
     async def commit(self, batches: Mapping[str, Sequence[Record]], checkpoint: Checkpoint | None = None) -> None:
         """Append records to topics; returns when all of them are durable.

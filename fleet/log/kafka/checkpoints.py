@@ -9,7 +9,7 @@ off, and one whose chunks are not what its head says is passed over; then the on
 Source: the design's section 4, "Resume"; Apache Kafka, log compaction.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -17,12 +17,11 @@ from aiokafka.record.util import calc_crc32c
 
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.stream import Stream
-from fleet.log.protocol import Checkpoint, Entry
+from fleet.log.protocol import CHECKPOINTS_MAX, Checkpoint, Entry, Unusable, usable
 
 CHUNK_BYTES: Final = 512 * 1024
 FORMAT: Final = 1
 WINDOW: Final = 32  # records looked at together when reading backwards: of chunks, 16 MiB
-HEADS_MAX: Final = 4  # that are tried; behind so many broken ones a partition begins at its first command
 STAMP_MS: Final = 0  # of a checkpoint's records: it has no time of its own
 
 
@@ -65,33 +64,49 @@ class Checkpoints:
     def _key(self, slot: int, chunk: int = -1) -> bytes:
         return f"{self._partition}/{slot}{f'/{chunk}' if chunk >= 0 else ''}".encode()
 
-    async def last(self) -> tuple[Head | None, Checkpoint | None, str]:
-        """The last one that is whole, and what is wrong with those behind it. Raises LogError."""
+    async def last(
+        self, ends: Mapping[str, int], unusable: Unusable = usable
+    ) -> tuple[Head | None, Checkpoint | None, str]:
+        """The last one that can be gone on from, and what is wrong with those behind it. Raises LogError.
+
+        ``ends``: where the topics of events end.
+        """
         wrong: list[str] = []
         windows = backwards(self._reader(0))
         try:
             async for entry in _heads(windows):
-                found = await self._assembled(entry)
+                found = await self._assembled(entry, ends, unusable)
                 if not isinstance(found, str):
                     self._number = found[0].number
                     return *found, "; ".join(wrong)
                 wrong.append(f"{entry.topic}, partition {entry.partition}, offset {entry.offset}: {found}")
-                if len(wrong) == HEADS_MAX:
+                if len(wrong) == CHECKPOINTS_MAX:
                     break
         finally:
             await windows.aclose()
         return None, None, "; ".join(wrong)
 
-    async def _assembled(self, entry: Entry) -> tuple[Head, Checkpoint] | str:
+    async def _assembled(
+        self, entry: Entry, ends: Mapping[str, int], unusable: Unusable
+    ) -> tuple[Head, Checkpoint] | str:
         """A checkpoint by its head, or what is wrong with it."""
         try:
             head = msgspec.msgpack.decode(entry.value, type=Head)
             if head.format != FORMAT:
                 return f"the head of a checkpoint has format {head.format}, this program reads {FORMAT}"
+            for topic, end in ends.items():
+                if topic not in head.offsets or topic not in head.positions:
+                    return f"a checkpoint that says nothing of {topic}"
+                if head.offsets[topic] > end:
+                    return (
+                        f"it covers {topic} up to offset {head.offsets[topic]}, which ends at {end}: "
+                        "the broker lost records, and their events are made again"
+                    )
             stored = await self._chunks(head, entry.offset)
             if len(stored) != head.size or calc_crc32c(stored) != head.crc:
                 return f"a checkpoint of {head.size} bytes that is not whole; the one before it counts"
-            return head, msgspec.msgpack.decode(stored, type=Checkpoint)
+            checkpoint = msgspec.msgpack.decode(stored, type=Checkpoint)
+            return unusable(checkpoint) or (head, checkpoint)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             return f"no checkpoint: {fault}"
 

@@ -83,7 +83,7 @@ class Stream:
 
     def _confirm(self, offset: int, count: int) -> None:
         if offset < self.behind:
-            reason = f"it ended at {self.behind} before, the broker lost records"
+            reason = f"it ended at {self.behind} before, the broker lost records; resume the run"
             raise CorruptLog(str(self._place), offset, reason, unit="offset")
         self._pass(offset)
         self.behind = offset + count

@@ -22,7 +22,7 @@ from fleet.log.kafka.producer import Headers, HeadersOf, Producer, without
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.stream import Same, Stream, by_bytes
 from fleet.log.kafka.topics import Place
-from fleet.log.protocol import Checkpoint, CorruptLog, Entry, LogError, Record, Standing
+from fleet.log.protocol import Checkpoint, Entry, LogError, Record, Standing, Unusable, usable
 from nodes.events import DEAD_LETTER, SHARD_TOPICS, CommandRefused, Why
 
 if TYPE_CHECKING:
@@ -77,21 +77,19 @@ class KafkaWriter:
         """Records that somebody else wrote between ours: of one who was taken for dead, or took us for it."""
         return sum(stream.others for stream in self._streams.values())
 
-    def take_over(self) -> Standing:
+    def take_over(self, unusable: Unusable = usable) -> Standing:
         """Find the last checkpoint, and what stands behind it. Raises LogError."""
         assert not self._taken_over, "a partition is taken over once"
-        return self._log.loop.call(self._take_over())
+        return self._log.loop.call(self._take_over(unusable))
 
-    async def _take_over(self) -> Standing:
-        head, checkpoint, wrong = await self._checkpoints.last()
-        ends = await asyncio.gather(*(self._log.end_of(topic, self._partition) for topic in SHARD_TOPICS))
+    async def _take_over(self, unusable: Unusable) -> Standing:
+        found = await asyncio.gather(*(self._log.end_of(topic, self._partition) for topic in SHARD_TOPICS))
+        ends = dict(zip(SHARD_TOPICS, found, strict=True))
+        head, checkpoint, wrong = await self._checkpoints.last(ends, unusable)
         behind = {}
-        for (topic, stream), end in zip(self._streams.items(), ends, strict=True):
-            stream.behind = end
+        for topic, end in ends.items():
+            self._streams[topic].behind = end
             start, position = (0, 0) if head is None else (head.offsets[topic], head.positions[topic])
-            if start > end:
-                reason = f"the last checkpoint goes up to offset {start}, the broker lost records"
-                raise CorruptLog(str(self._place(topic)), end, reason, unit="offset")
             self._sieves[topic] = Sieve(position)
             behind[topic] = self._entries(topic, start, end)
         self._taken_over = True

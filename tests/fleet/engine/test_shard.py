@@ -22,7 +22,7 @@ from nodes.events import (
     PoisonStored,
     StatusBlockWritten,
 )
-from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of, storm
+from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of, records, storm
 
 EPOCH_NS = 1_767_225_600_000_000_000
 
@@ -34,7 +34,7 @@ class Kept:
         self.commits = []
         self.closed = False
 
-    def take_over(self):
+    def take_over(self, unusable=None):
         return Standing(None, {})
 
     async def commit(self, batches, checkpoint=None):
@@ -195,3 +195,20 @@ def test_of_several_errors_of_a_log_the_first_one_is_said_and_of_a_defect_all():
 
     assert first_of(errors) is first
     assert first_of(mixed) is mixed
+
+
+@pytest.mark.parametrize("changed", ["nodes.actor.SNAPSHOT_FORMAT", "fleet.engine.shard.STATE_FORMAT"])
+def test_where_another_program_wrote_the_checkpoints_everything_comes_again_and_is_compared(
+    tmp_path, monkeypatch, changed
+):
+    _, whole = storm(tmp_path / "whole")
+    plan = plan_of(**SMALL)
+    log = FileLog.create(tmp_path / "run", manifest_of(plan, **SMALL))
+    with monkeypatch.context() as patch:
+        patch.setattr(changed, 99)
+        run = Run(log, plan, report=lambda at: run.stop() if at.commands > 400 else None)
+        carried_out(run, log)
+    resumed = carried_out(Run(log, plan_of(**SMALL)), log)
+
+    assert records(log) == records(whole)
+    assert sum(shard.summary().skipped for shard in resumed.shards.values()) > 400

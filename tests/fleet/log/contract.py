@@ -294,6 +294,25 @@ class LogContract:
         assert [entry.value for entry in standing.behind[SYNDROME]] == [event(0).value]
         await heir.close()
 
+    @pytest.mark.parametrize(
+        ("refused", "start"), [([], 3), ([b"2"], 2), ([b"1", b"2"], 1), ([b"0", b"1", b"2"], 0)]
+    )
+    async def test_where_checkpoints_are_unusable_those_before_them_count_or_none(self, make, refused, start):
+        log, again = make(PARTITIONS)
+        writer = log.writer(0)
+        for n in range(3):
+            await writer.commit({SYNDROME: [event(n)]}, Checkpoint(b"%d" % n, {}))
+        await writer.close()
+        heir = again().writer(0)
+        standing = heir.take_over(lambda found: "from elsewhere" if found.state in refused else "")
+        behind = [entry.value for entry in standing.behind[SYNDROME]]
+        await heir.commit({SYNDROME: [event(3)]})
+        await heir.close()
+
+        assert behind == [event(n).value for n in range(start, 3)]
+        assert standing.checkpoint == (Checkpoint(b"%d" % (start - 1), {}) if start else None)
+        assert standing.said.count("from elsewhere") == len(refused)
+
     async def test_a_commit_that_is_cancelled_is_there_wholly_or_not_at_all(self, make):
         log, again = make(PARTITIONS)
         writer = log.writer(0)

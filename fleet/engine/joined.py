@@ -23,6 +23,7 @@ from fleet.engine.messages import Ended, FromWorker, Progress, Said, Stop, read_
 from fleet.engine.run import summary_of
 from fleet.engine.shard import Shard, ShardSummary, first_of
 from fleet.engine.telling import PROGRESS_S, progress_of, tell
+from fleet.log.kafka.connection import Outage
 from fleet.log.kafka.log import KafkaLog
 from fleet.place import brokers_of
 from fleet.scenario.plan import roster_of
@@ -36,6 +37,7 @@ PART_S: Final = 1.5  # to leave the group, and to close the log; then the proces
 END_S: Final = 9.0  # after a stop, with brokers that do not answer, the process just ends
 GIVEN_UP: Final = 3  # its exit code then: no broker answers
 LOOK_S: Final = 0.25  # at what is said about the run
+SILENT_S: Final = 10.0  # since a broker answered, until people are told
 ANSWERED_S: Final = 6.0  # since a broker answered, until this worker is not ready
 LAG_S: Final = 5.0  # between two looks at how far the shards are, for those who look at lag
 
@@ -59,7 +61,7 @@ class Joined:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._working: dict[asyncio.Task[None], int] = {}  # to their partitions
         self._mine: frozenset[int] = frozenset()  # partitions, as the group says
-        self._said: set[int] = set()  # that ended here, and nobody has heard of it yet
+        self._said: dict[int, int] = {}  # that ended here: how often the board had heard of it before
         self._division = 0  # raised whenever everything is left
         self._stopped = False
         self._leaving = False  # for good
@@ -72,6 +74,7 @@ class Joined:
         self._is_member = False  # the group has said which partitions are ours
         self._ends: Mapping[int, int] = {}  # of commands, by partition, when a broker answered last
         self._answered_s: float | None = None  # real time then
+        self._outage = Outage(log.servers, lambda text: hear(Said(text)))
         self._rebalances = 0  # how often partitions were left for others to get them
 
     def stop(self) -> None:
@@ -170,8 +173,8 @@ class Joined:
     def _take_up(self) -> None:
         """Work on what is ours and has not ended, or goes on because somebody carries the run on."""
         ended = {partition for partition in self._mine if self._board.has(f"shard/{partition}")}
-        self._said -= ended
-        for partition in sorted(self._mine - ended - self._said - set(self._working.values())):
+        unheard = {of for of, before in self._said.items() if self._board.heard(f"shard/{of}") <= before}
+        for partition in sorted(self._mine - ended - unheard - set(self._working.values())):
             task = self._tasks.create_task(self._work(partition, self._division))
             self._working[task] = partition
             task.add_done_callback(self._working.pop)
@@ -189,12 +192,15 @@ class Joined:
             return
         _, late = await asyncio.wait(working, timeout=DRAIN_S)
         if late:
-            self.gave_up = True
+            self.gave_up = self._leaving
             named = ", ".join(str(partition) for partition in sorted(self._working[task] for task in late))
             self._hear(
                 Said(f"partitions {named}: not left within {DRAIN_S:.0f} s, what is not written comes again")
             )
         for task in late:
+            partition = self._working[task]
+            if partition in self.shards:
+                self.over[partition] = self.shards[partition]
             task.cancel()
 
     async def _work(self, partition: int, division: int) -> None:
@@ -224,8 +230,9 @@ class Joined:
             self.over[partition] = shard
         await self._log.loop.wait(self._group.commit({partition: shard.offset}))
         if division == self._division:
+            before = self._board.heard(f"shard/{partition}")
             await asyncio.to_thread(self._log.say_shard, partition, shard.summary())
-            self._said.add(partition)
+            self._said[partition] = before
 
     async def _report(self) -> None:
         while True:
@@ -238,16 +245,20 @@ class Joined:
 
     async def _show(self) -> None:
         """Say how this worker stands, for as long as it is there."""
-        if self._meter is None:
-            return
         self._log.loop.post(self._group.look_at_ends(lambda: [*self._mine], self._answered))
+        began_s = time.monotonic()
         while True:
-            self._meter.show(self._facts())
+            if self._meter is not None:
+                self._meter.show(self._facts())
+            silent_s = time.monotonic() - (self._answered_s or began_s)
+            if silent_s > SILENT_S:
+                self._outage.lasts(f"none for {silent_s:.0f} s")
             await asyncio.sleep(PROGRESS_S)
 
     def _answered(self, ends: Mapping[int, int]) -> None:
         """In the loop of the log: a broker said where commands end."""
         self._ends, self._answered_s = ends, time.monotonic()
+        self._outage.is_over()
 
     def _facts(self) -> Facts:
         return Facts(
@@ -321,6 +332,8 @@ def _end(joined: Joined) -> None:
 
 def _give_up(joined: Joined) -> None:
     """Brokers do not answer: what was handled and not written comes again, wherever it is gone on with."""
+    joined.gave_up = True
+    joined.say_left()
     joined.say_ended(stopped=True)
     os._exit(GIVEN_UP)
 
@@ -343,5 +356,6 @@ def on_kafka(servers: str, run: str, instance: str) -> int:
 
     log = KafkaLog.open(brokers_of(servers, lambda _: None), run, say=say)  # who started it has heard the warnings
     check_behaviour(log)
-    asyncio.run(carried(Joined(log, tell, instance=instance), listen=True))
-    return 0
+    joined = Joined(log, tell, instance=instance)
+    over = asyncio.run(carried(joined, listen=True))
+    return GIVEN_UP if joined.gave_up and not over else 0

@@ -3,6 +3,7 @@
 Source: ``fleet.log.kafka.manifests`` has the topic.
 """
 
+from collections import Counter
 from typing import TypeVar
 
 from fleet.log.kafka.manifests import decoded
@@ -18,6 +19,7 @@ class Board:
         self._head = f"{run}/"
         self._reader = reader
         self._said: dict[str, bytes] = {}
+        self._heard: Counter[str] = Counter()
 
     async def catch_up(self) -> None:
         """Read everything that stands there now. Raises LogError."""
@@ -30,7 +32,9 @@ class Board:
         for entry in await self._reader.next(wait_s):
             key = entry.key.decode(errors="replace")
             if key.startswith(self._head):
-                self._said[key.removeprefix(self._head)] = entry.value
+                what = key.removeprefix(self._head)
+                self._said[what] = entry.value
+                self._heard[what] += 1
 
     def told(self, what: str, kind: type[Told]) -> Told | None:
         """What is said under a key; None where nothing is. Raises CorruptLog."""
@@ -40,6 +44,10 @@ class Board:
     def has(self, what: str) -> bool:
         """Whether something is said under a key."""
         return bool(self._said.get(what))
+
+    def heard(self, what: str) -> int:
+        """How often something was said under a key, or taken back."""
+        return self._heard[what]
 
     def end(self) -> list[int] | None:
         """By partition, the offsets behind which no command of the scenario comes."""

@@ -246,7 +246,7 @@ class KafkaLog:
     def lock(self) -> None:
         """Write the run's plan from now on, even with a log that was closed. Whoever did so is told, and ends."""
         self._closed = False
-        self._turn = self._turn or Turn(self.run, self.board(rests=True))
+        self._turn = self._turn or Turn(self.run, self.board(rests=True), self._outage)
         self._tell(WRITER, self._turn.word)
 
     async def shards(self, kind: type[Told]) -> dict[int, Told]:

@@ -60,6 +60,7 @@ class Stream:
             at = refusals = 0
             while at < len(records):
                 if self._unsure:
+                    await self._producer.check_there(self._place)
                     at += await self._standing(records[at:])
                     continue
                 self._unsure = True

@@ -12,6 +12,8 @@ import secrets
 from typing import Final
 
 from fleet.log.kafka.board import Board
+from fleet.log.kafka.connection import Outage
+from fleet.log.kafka.producer import QUIET_S
 from fleet.log.protocol import LogError
 
 WRITER: Final = "writer"
@@ -20,8 +22,9 @@ WRITER: Final = "writer"
 class Turn:
     """One program's turn to write a run's plan. Lives in one loop."""
 
-    def __init__(self, run: str, board: Board) -> None:
+    def __init__(self, run: str, board: Board, outage: Outage) -> None:
         self._run = run
+        self._outage = outage
         self._board = board
         self._looking: asyncio.Task[None] | None = None
         self.word = secrets.token_hex(8)
@@ -30,7 +33,11 @@ class Turn:
         """Look whether it lasts; those who ask at once share the look. Raises LogError when it does not."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._board.catch_up())
+        answered, _ = await asyncio.wait({self._looking}, timeout=QUIET_S)
+        if not answered:
+            self._outage.lasts("nobody says whose turn it is")
         await asyncio.shield(self._looking)
+        self._outage.is_over()
         if self._board.told(WRITER, str) != self.word:
             raise LogError(f"run {self._run}: another program carries it out by now, so this one ends")
 

@@ -12,6 +12,8 @@ from aiokafka.errors import (
 )
 
 from fleet.log.kafka import producer
+from fleet.log.kafka.connection import reached
+from fleet.log.kafka.names import topic_of
 from fleet.log.kafka.producer import Producer
 from fleet.log.kafka.stream import Stream, by_bytes
 from fleet.log.kafka.topics import Place
@@ -209,4 +211,16 @@ async def test_a_partition_that_got_shorter_is_an_error_with_its_place(log):
     writer._streams[SYNDROME].behind = 9
 
     with pytest.raises(CorruptLog, match=f"{SYNDROME}, partition 0: at offset 3: it ended at 9 before"):
+        await writer.commit({SYNDROME: events(3, 4)})
+
+
+async def test_a_topic_that_was_removed_is_named(hasty, log, monkeypatch):
+    writer = log.writer(0)
+    await writer.commit({SYNDROME: events(3)})
+    admin = await reached(log._brokers)
+    await admin.delete_topics([topic_of(log.run, SYNDROME)])
+    await admin.close()
+    monkeypatch.setattr(producer, "GONE_S", 0.1)
+
+    with pytest.raises(LogError, match=f"topic {log.run}.{SYNDROME}: it is not there any more"):
         await writer.commit({SYNDROME: events(3, 4)})

@@ -36,6 +36,15 @@ def _allow_plaintext(ctx: click.Context, _: click.Parameter, value: bool) -> Non
         ctx.call_on_close(lambda: os.environ.__setitem__(PLAINTEXT, before))
 
 
+def check_brokers(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """What --kafka says is a list of brokers, before anything else is looked at. Raises LogError."""
+    if value is not None:
+        from fleet.log.kafka.addresses import addresses
+
+        addresses(value, "--kafka")
+    return value
+
+
 of_plaintext = click.option(
     "--plaintext",
     is_flag=True,
@@ -50,6 +59,7 @@ def of_brokers(command: Command) -> Command:
     named = click.option(
         "--kafka",
         metavar="BROKERS",
+        callback=check_brokers,
         help=f"host:port, several with commas between: RUN is the name of a run there. {BROKERS} names them, too.",
     )
     return named(of_plaintext(command))
@@ -61,16 +71,18 @@ def brokers_of(servers: str, tell: Callable[[str], None] | None = None) -> "Brok
     from fleet.log.kafka.security import security_of
 
     security = security_of(servers, os.environ, say=tell or say)
-    return Brokers(servers, security=security.client, loopback_only=security.loopback_only)
+    return Brokers(servers, security.compression, security.client, security.loopback_only)
 
 
 def servers_of(kafka: str | None) -> str:
     """The brokers of the command line or the environment. Raises LogError."""
+    from fleet.log.kafka.addresses import addresses
     from fleet.log.protocol import LogError
 
     servers = kafka or os.environ.get(BROKERS)
     if not servers:
         raise LogError(f"which brokers? Say --kafka host:port, or set {BROKERS}")
+    addresses(servers, "--kafka" if kafka else BROKERS)
     return servers
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypedDict, Unpack
 import click
 
 from fleet.options import at_speed, metered, with_metrics
-from fleet.place import of_plaintext
+from fleet.place import check_brokers, of_plaintext
 
 if TYPE_CHECKING:
     from fleet.engine.room import Room
@@ -75,7 +75,12 @@ class Given(TypedDict):
     "--until", metavar="TIME", help="End at a virtual time: seconds, or 90m, 2h, 1d; the run's beginning, no more."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="A new or empty folder; runs/<name> by default.")
-@click.option("--kafka", metavar="BROKERS", help="Write the log to Kafka: host:port, several with commas between.")
+@click.option(
+    "--kafka",
+    metavar="BROKERS",
+    callback=check_brokers,
+    help="Write the log to Kafka: host:port, several with commas between.",
+)
 @of_plaintext
 @click.option("--name", help="The run's name on Kafka; the scenario's by default. Topics begin with it.")
 @click.option("--no-workers", is_flag=True, help="On Kafka: write the commands; rasfleet worker works on them.")
@@ -115,7 +120,7 @@ def run(scenario: str, **given: Unpack[Given]) -> None:
     if given["kafka"] is not None:
         _run_on_kafka(given, plan, manifest, workers)
         return
-    if given["name"] or given["no_workers"]:
+    if given["name"] is not None or given["no_workers"]:
         raise click.UsageError("--name and --no-workers are for runs on Kafka: say --kafka BROKERS")
     _run_on_files(given, plan, manifest, workers)
 
@@ -158,7 +163,8 @@ def _run_on_kafka(given: Given, plan: "Plan", manifest: "Manifest", workers: int
     if given["no_workers"] and given["metrics"]:
         raise click.UsageError("--metrics is for who works on a run: say it to rasfleet worker")
     assert given["kafka"] is not None, "it is on Kafka"
-    log = KafkaLog.create(brokers_of(given["kafka"]), given["name"] or manifest.name, manifest, say=say)
+    name = manifest.name if given["name"] is None else given["name"]
+    log = KafkaLog.create(brokers_of(given["kafka"]), name, manifest, say=say)
     if given["no_workers"]:
         _only_command(given, log, plan)
         return

@@ -16,13 +16,12 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownError, kafk
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
 
 from fleet.log.kafka.refused import reason
-from fleet.log.kafka.security import check_loopback
+from fleet.log.kafka.security import COMPRESSIONS, check_loopback
 from fleet.log.protocol import LogError, Unreachable
 
 CONNECT_S: Final = 8.0  # until brokers that do not answer are called unreachable
 REQUEST_MS: Final = 10_000  # a broker that does not answer for so long is asked again
 PART_S: Final = 5.0  # that a client gets to close; then it is dropped
-COMPRESSIONS: Final = {"none": "", "lz4": "cramjam", "zstd": "cramjam"}  # name -> module that it needs
 TROUBLE: Final = (KafkaError, OSError, TimeoutError)  # what brokers and the way to them may answer
 
 for _code in range(73, 150):  # that aiokafka has no names for: a number says more than "unknown"

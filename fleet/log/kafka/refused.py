@@ -72,7 +72,11 @@ def _told(fault: Exception, given: Mapping[str, Any]) -> str:
             return "nobody knows the name of the host"
         case SaslAuthenticationFailed():
             who = given.get("sasl_plain_username")
-            what = "check user and password" if who else "it is expired, or not for these brokers; renew its file"
+            what = (
+                "check user and password"
+                if who
+                else "it may have expired, or be for other brokers: renew its file"
+            )
             return f"{f'user {who}' if who else 'the token'} is not let in by {mechanism}: {what}"
         case UnsupportedSaslMechanismError() | IllegalSaslStateError():
             return f"no login by {mechanism} is taken there: set another mechanism"

@@ -3,6 +3,8 @@
     ~/.config/rasfleet/kafka.toml    or the file that RASFLEET_CONFIG names
     RASFLEET_KAFKA_<FIELD>           the same fields, and they count more
 
+A file that the first one names by a relative path lies beside it.
+
 A login goes over TLS alone, whatever its mechanism. Without TLS brokers are on the loopback, unless plain text is
 asked for by name. A secret stands in no repr and in no message: what is wrong is said with the field's name and
 the place where it was found.
@@ -13,7 +15,7 @@ Sources: RFC 4616 (PLAIN), RFC 5802 and 7677 (SCRAM), RFC 7628 (OAUTHBEARER); ai
 import asyncio
 import ipaddress
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,6 +25,7 @@ from aiokafka import conn
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import SaslAuthenticationFailed
 
+from fleet.log.kafka.addresses import addresses
 from fleet.log.protocol import LogError
 
 CONFIG: Final = "RASFLEET_CONFIG"  # environment: the file, in place of the one at home
@@ -37,6 +40,9 @@ MECHANISMS: Final = {  # SASL -> the fields that it needs; of those with a bar, 
 OTHERS_READ: Final = 0o077  # permissions that the owner of a secret keeps for himself
 ANYBODY_READS: Final = 0o007  # a mounted secret may be a group's
 SECRET_BYTES_MAX: Final = 64 * 1024  # of a password or a token; more is another file
+COMPRESSIONS: Final = {"none": "", "lz4": "cramjam", "zstd": "cramjam"}  # name -> module that it needs
+_FILES: Final = ("ca", "password_file", "token_file")  # in a file of settings relative to its folder
+_LINES: Final = ("user", *_FILES)  # what is told when something is wrong with it
 _TRUTH: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -50,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: str = ""
     password_file: str = ""  # its content is the password
     token_file: str = ""  # its content is the token; read anew for every connection
+    compression: str = ""  # of record batches; none by default
 
     def __repr__(self) -> str:
         """Without what is secret."""
@@ -66,11 +73,24 @@ class Found:
     """Settings, and where they come from."""
 
     settings: Settings
-    place: str  # for people
+    path: Path  # of the file
+    given: Collection[str]  # the fields that the environment has
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        if not self.given:
+            return str(self.path)
+        return f"{OF_BROKERS}*{f' and {self.path}' if self.path.exists() else ''}"
 
     def wrong(self, reason: str) -> LogError:
         """What to raise."""
         return LogError(f"{self.place}: {reason}")
+
+    def wrong_with(self, name: str, reason: str) -> LogError:
+        """What to raise when one field is wrong, whatever the others are."""
+        of_environment = f"{OF_BROKERS}{name.upper()}"
+        return LogError(f"{of_environment if name in self.given else f'{self.path}: {name}'}: {reason}")
 
 
 class NoToken(OSError):
@@ -112,18 +132,28 @@ class Security:
 
     client: Mapping[str, object] = field(default_factory=dict, repr=False)
     loopback_only: bool = False  # plain text that nobody asked for
+    compression: str = "none"
 
 
 def security_of(servers: str, environment: Mapping[str, str], *, say: Callable[[str], None]) -> Security:
-    """How these brokers are logged in to. Raises LogError."""
-    if _is_true(PLAINTEXT, environment.get(PLAINTEXT, "")):
-        return Security()
+    """How these brokers are talked to. Raises LogError."""
+    hosts = [host for host, _ in addresses(servers)]
     found = settings_of(environment)
+    compression = _compression(found)
+    if _is_true(PLAINTEXT, environment.get(PLAINTEXT, "")):
+        return Security(compression=compression)
     _check(found)
     if found.settings.over_tls:
-        return Security(_client(found, say))
-    check_loopback(found_hosts(servers))
-    return Security(loopback_only=True)
+        return Security(_client(found, say), compression=compression)
+    check_loopback(hosts)
+    return Security(loopback_only=True, compression=compression)
+
+
+def _compression(found: Found) -> str:
+    named = found.settings.compression or "none"
+    if named not in COMPRESSIONS:
+        raise found.wrong_with("compression", f"one of {', '.join(COMPRESSIONS)}")
+    return named
 
 
 def settings_of(environment: Mapping[str, str]) -> Found:
@@ -134,8 +164,7 @@ def settings_of(environment: Mapping[str, str]) -> Found:
     kept = msgspec.structs.asdict(stored)
     if given.keys() & {"password", "password_file"}:
         kept |= {"password": "", "password_file": ""}
-    place = str(path) if not given else f"{OF_BROKERS}* and {path}" if stored != Settings() else f"{OF_BROKERS}*"
-    return Found(msgspec.convert(kept | given, Settings), place)
+    return Found(msgspec.convert(kept | given, Settings), path, given.keys())
 
 
 def _path(environment: Mapping[str, str]) -> Path:
@@ -151,7 +180,8 @@ def _stored(path: Path) -> Settings:
         raise LogError(f"{path}: {_reason(fault)}") from None
     if settings.password and mode & OTHERS_READ:
         raise LogError(f"{path}: others may read the password in it: chmod 600 {path}, or name a password_file")
-    return settings
+    files = {name: str(path.parent / named) for name in _FILES if (named := getattr(settings, name))}
+    return msgspec.structs.replace(settings, **files)
 
 
 def _given(environment: Mapping[str, str]) -> dict[str, object]:
@@ -173,6 +203,9 @@ def _is_true(name: str, value: str) -> bool:
 def _check(found: Found) -> None:
     """Raises LogError where the settings make no sense together."""
     of = found.settings
+    for name in _LINES:
+        if not getattr(of, name).isprintable():
+            raise found.wrong_with(name, "not one line of text")
     if of.mechanism and of.mechanism not in MECHANISMS:
         raise found.wrong(f"mechanism: one of {', '.join(MECHANISMS)}")
     if of.mechanism and not of.over_tls:
@@ -243,14 +276,6 @@ def _reason(fault: Exception) -> str:
             return str(fault)  # names of fields and types, or a line and a column
         case _:
             return "not one line of text"
-
-
-def found_hosts(servers: str) -> list[str]:
-    """The hosts of a list of brokers. Raises LogError."""
-    try:
-        return [host for host, _, _ in conn.collect_hosts(servers, randomize=False)]
-    except ValueError:
-        raise LogError(f"brokers {servers}: host:port, several with commas between") from None
 
 
 def check_loopback(hosts: Iterable[str]) -> None:

@@ -5,11 +5,15 @@ import json
 import secrets
 
 import pytest
+from aiokafka.record.memory_records import MemoryRecords
 
 from fleet.log.kafka.connection import Brokers, parted, reached
 from fleet.log.kafka.group import group_of
 from fleet.log.kafka.log import OF_A_RUN
+from fleet.log.kafka.names import topic_of
 from fleet.log.kafka.topics import SETTINGS
+from nodes.events import COMMAND, HOST_TOPICS
+from tests.fleet.kafka.conftest import There
 from tests.runs import SMALL, rasfleet
 
 
@@ -99,6 +103,37 @@ def test_a_run_that_is_removed_leaves_no_group(there, fresh, small):
     assert removed.returncode == 0, removed.stderr
     assert group_of(fresh) in before
     assert group_of(fresh) not in groups(there)
+
+
+LZ4 = 3  # attributes of a record batch
+
+
+def compressions(broker, run, topic):
+    """The compressions of the batches that a broker's files have of a topic."""
+    found = set()
+    for file in broker.folder.glob(f"data-1/{topic_of(run, topic)}-*/*.log"):
+        stored = MemoryRecords(file.read_bytes())
+        while stored.has_next():
+            found.add(stored.next_batch().compression_type)
+    return found
+
+
+def test_a_run_whose_batches_are_compressed_comes_to_the_same(broker, fresh, small, scenario):
+    size = [f"--{name}={value}" for name, value in SMALL.items()]
+    words = ["run", scenario, *size, "--kafka", broker.bootstrap, "--name", fresh, "--workers", 1]
+    done = rasfleet(*words, RASFLEET_KAFKA_COMPRESSION="lz4")
+
+    assert done.returncode == 0, done.stderr
+    assert [compressions(broker, fresh, topic) for topic in HOST_TOPICS] == [{LZ4}] * 3
+    assert compressions(broker, fresh, COMMAND) == {0}  # so that nobody can send one that unpacks to more
+    assert There(broker.bootstrap).held(fresh) == small[1:]
+
+
+def test_a_compression_that_is_not_there_is_one_line(there):
+    done = rasfleet("runs", "--kafka", there.servers, RASFLEET_KAFKA_COMPRESSION="gzip")
+
+    assert done.returncode == 2
+    assert done.stderr == "rasfleet: RASFLEET_KAFKA_COMPRESSION: one of none, lz4, zstd\n"
 
 
 def groups(there):

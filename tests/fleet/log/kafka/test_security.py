@@ -44,6 +44,10 @@ def environment(**fields):
     return {f"RASFLEET_KAFKA_{name.upper()}": str(value) for name, value in fields.items()}
 
 
+def compression_of(home, servers=LOCAL, **fields):
+    return secured(home.environment | environment(**fields), servers).compression
+
+
 def secured(given, servers=FAR, say=lambda said: None):
     return security_of(servers, given, say=say)
 
@@ -82,6 +86,41 @@ def test_the_environment_counts_more_than_the_file(home):
 
     assert (client["sasl_plain_username"], client["sasl_plain_password"]) == ("scorer", "b")
     assert client["sasl_mechanism"] == "PLAIN"
+
+
+def test_batches_are_compressed_as_the_file_says_unless_the_environment_says_otherwise(home):
+    assert compression_of(home) == "none"
+    home.write("compression = 'zstd'")
+
+    assert compression_of(home) == compression_of(home, FAR, plaintext=1) == compression_of(home, tls=1) == "zstd"
+    assert compression_of(home, compression="none") == "none"
+
+
+@pytest.mark.parametrize("plain", [{}, {"plaintext": 1}], ids=str)
+def test_a_compression_that_nobody_knows_is_told_where_it_stands(home, plain):
+    path = home.write("compression = 'gzip'")
+
+    with pytest.raises(LogError, match=f"^{path}: compression: one of none, lz4, zstd$"):
+        compression_of(home, **plain)
+    with pytest.raises(LogError, match=r"^RASFLEET_KAFKA_COMPRESSION: one of none, lz4, zstd$"):
+        compression_of(home, compression="snappy", **plain)
+
+
+def test_a_file_that_is_named_by_a_relative_path_lies_beside_the_settings(home, monkeypatch, tmp_path):
+    home.write("b", name=".config/rasfleet/secret/password")
+    home.write("mechanism = 'PLAIN'\nuser = 'worker'\npassword_file = 'secret/password'")
+    monkeypatch.chdir(tmp_path)
+
+    assert secured(home.environment).client["sasl_plain_password"] == "b"
+
+
+@pytest.mark.parametrize("name", ["user", "ca", "password_file", "token_file"])
+def test_what_is_told_of_settings_is_one_line(home, name):
+    with pytest.raises(LogError, match=f"^RASFLEET_KAFKA_{name.upper()}: not one line of text$"):
+        secured(home.environment | environment(**{"mechanism": "PLAIN", "user": "a", name: "a\nb"}))
+    home.write(f'{name} = "a\\u001bb"')
+    with pytest.raises(LogError, match=f"kafka.toml: {name}: not one line of text$"):
+        secured(home.environment)
 
 
 @pytest.mark.parametrize(

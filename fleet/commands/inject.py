@@ -1,18 +1,19 @@
 """``rasfleet inject``: a fault for a host of a run that goes on, or that is over."""
 
 import json
+import os
 import shlex
 from typing import Final, TypedDict, Unpack
 
 import click
 
 from fleet.commands.trace import Guest, Number
-from fleet.place import of_brokers
+from fleet.place import BROKERS, of_brokers
 
 COUNT_MAX: Final = 100_000
 PE_MAX: Final = 255
 
-HELP: Final = """Send a fault to a host of RUN.
+HELP: Final = """Send a fault to a host of RUN. With brokers RUN may be left out: the one run that is not over.
 
 FAULT is a name (rasfleet trace --list), or raw: esr:0x..., guest-esr:0x..., vserror:0x..., block:FILE. It stands
 in the log when this ends, and happens behind the commands that its partition holds by then: its time is that of
@@ -36,8 +37,7 @@ class Given(TypedDict):
 
 
 @click.command(help=HELP)
-@click.argument("run")
-@click.argument("fault")
+@click.argument("words", nargs=-1, metavar="[RUN] FAULT")
 @of_brokers
 @click.option("--host", required=True, help="Its name.")
 @click.option("--address", type=Number(), help="Physical address; of a task's page by default.")
@@ -46,16 +46,17 @@ class Given(TypedDict):
 @click.option("--pe", type=click.IntRange(0, PE_MAX), default=0, show_default=True, help="The PE that meets it.")
 @click.option("--count", type=click.IntRange(1, COUNT_MAX), default=1, show_default=True, help="So many times.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def inject(run: str, fault: str, **given: Unpack[Given]) -> None:
+def inject(words: tuple[str, ...], **given: Unpack[Given]) -> None:
     """Send a fault to a host of a run."""
     from fleet.commands.trace import read_block
     from fleet.engine import inject as sending
     from fleet.place import opened, words_of
     from fleet.view.tracing import NotTraceable, Wanted
 
+    run, fault, kafka = _meant(words, given["kafka"])
     wanted = Wanted(fault, given["address"], given["guest"], int(given["at"] == "el1"))
     try:
-        with opened(run, given["kafka"]) as log:
+        with opened(run, kafka) as log:
             sent = sending.inject(
                 log, given["host"], wanted, block=read_block(fault), count=given["count"], pe=given["pe"]
             )
@@ -70,8 +71,34 @@ def inject(run: str, fault: str, **given: Unpack[Given]) -> None:
         f"{fault}{where} for {sent.host}: {sent.commands} in ras.command.v1, partition {sent.partition}, "
         f"offset {sent.offset}"
     )
-    resume = ["rasfleet", "resume", run, *(words_of(given["kafka"]) if given["kafka"] else [])]
+    resume = ["rasfleet", "resume", run, *(words_of(kafka) if kafka else [])]
     click.echo(f"a run that does not go on takes it with: {shlex.join(resume)}", err=True)
+
+
+def _meant(words: tuple[str, ...], kafka: str | None) -> tuple[str, str, str | None]:
+    """The run, the fault, and the brokers. Raises LogError where no run is named and not one goes on."""
+    if len(words) == 2:
+        return words[0], words[1], kafka
+    if len(words) != 1:
+        raise click.UsageError("Expected [RUN] FAULT; rasfleet trace --list names the faults.")
+    if not kafka and not os.environ.get(BROKERS):
+        raise click.UsageError(f"Missing argument 'RUN': only with --kafka or {BROKERS} it may be left out.")
+    from fleet.place import servers_of
+
+    servers = servers_of(kafka)
+    return _only_run(servers), words[0], servers
+
+
+def _only_run(servers: str) -> str:
+    from fleet.log.kafka import kept
+    from fleet.log.protocol import LogError
+    from fleet.place import brokers_of
+
+    going_on = [each.run for each in kept.runs(brokers_of(servers)) if each.summary is None]
+    if len(going_on) != 1:
+        found = ", ".join(going_on) or "none"
+        raise LogError(f"{servers}: which run? Those that are not over: {found}; say rasfleet inject RUN FAULT")
+    return going_on[0]
 
 
 command = inject

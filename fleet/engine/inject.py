@@ -49,6 +49,9 @@ def inject(log: "AnyLog", host: str, wanted: Wanted, *, block: bytes = b"", coun
     if home is None:
         raise NotTraceable(f'no host "{host}" in this run; {_named(host, topology.name_of(0))}')
     kind, fields = command_of(wanted, home.platform, _guest(wanted, home.platform), block, pe=pe)
+    refused = home.platform.limits.refusal(kind(0, host, 1, 0, ORIGIN, *fields))
+    if refused:  # it would become a dead letter
+        raise NotTraceable(f"{wanted.fault}: {refused}")
     partition = partition_of(host, log.manifest.partitions)
     timestamp_ms = epoch_ns // NS_PER_MS
 

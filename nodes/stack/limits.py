@@ -92,6 +92,19 @@ class Limits:
             return _are_switches(command.switches)
         return len(getattr(command, "block", b"")) <= BLOCK_SIZE_MAX
 
+    def refusal(self, command: Command) -> str:
+        """Which bound a command breaks, in words; nothing where it is admitted."""
+        kind = type(command)
+        for name, value, (low, high) in zip(
+            _numbers(kind), _GETTERS[kind](command), self._bounds[kind], strict=True
+        ):
+            if not low <= value <= high:
+                return f"{name} {value}: on this host {low} to {high}"
+        size = len(getattr(command, "block", b""))
+        if size > BLOCK_SIZE_MAX:
+            return f"a block of {size:,} bytes: a command holds at most {BLOCK_SIZE_MAX:,}"
+        return "" if self.admit(command) else "it names what this host does not have"
+
     def _has(self, node: int) -> bool:
         return node & INSTANCE_MASK < self._instances.get(node >> KIND_SHIFT, 0)  # type: ignore[call-overload,no-any-return]
 

@@ -53,6 +53,24 @@ def test_raw_beginnings_can_be_sent_too(over, fault, kind):
 
 
 @pytest.mark.parametrize(
+    ("wanted", "given", "says"),
+    [
+        (Wanted("block:big"), {"block": bytes(400_000)}, "block:big: a block of 400,000 bytes: .* at most 61,440"),
+        (Wanted("block:big"), {"block": bytes(61_441)}, "at most 61,440"),
+        (Wanted("memory-ce"), {"pe": 16}, "memory-ce: pe 16: on this host 0 to 15"),
+        (Wanted("esr:0xbe000011"), {"pe": 255}, "esr:0xbe000011: pe 255: on this host 0 to 15"),
+    ],
+)
+def test_what_could_only_become_a_dead_letter_is_not_sent(over, wanted, given, says):
+    before = records(over)
+
+    with pytest.raises(NotTraceable, match=says):
+        inject(over, HOST, wanted, **given)
+    assert records(FileLog.open(over.folder)) == before
+    assert inject(over, HOST, Wanted("block:big"), block=bytes(61_440), pe=15).commands == 1
+
+
+@pytest.mark.parametrize(
     ("host", "wanted", "says"),
     [
         ("host-9999", Wanted("memory-ce"), 'no host "host-9999"'),
@@ -68,6 +86,15 @@ def test_what_cannot_be_sent_is_one_line_and_changes_nothing(over, host, wanted,
     with pytest.raises(NotTraceable, match=says):
         inject(over, host, wanted)
     assert records(FileLog.open(over.folder)) == before
+
+
+def test_a_fault_alone_needs_brokers_to_find_its_run(monkeypatch):
+    monkeypatch.delenv("RASFLEET_KAFKA", raising=False)
+    done, all_missing = rasfleet("inject", "memory-ce", "--host", HOST), rasfleet("inject", "--host", HOST)
+
+    assert (done.returncode, all_missing.returncode) == (2, 2)
+    assert "Missing argument 'RUN': only with --kafka or RASFLEET_KAFKA" in done.stderr
+    assert "Expected [RUN] FAULT" in all_missing.stderr
 
 
 def test_a_run_that_is_over_takes_it_when_it_is_resumed(over):

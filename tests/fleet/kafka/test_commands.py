@@ -7,6 +7,7 @@ import secrets
 import pytest
 from aiokafka.record.memory_records import MemoryRecords
 
+from fleet.log.kafka import kept
 from fleet.log.kafka.connection import Brokers, parted, reached
 from fleet.log.kafka.group import group_of
 from fleet.log.kafka.log import OF_A_RUN
@@ -78,6 +79,24 @@ def test_a_fault_that_is_sent_to_a_run_that_is_over_is_taken_when_it_is_resumed(
     assert sent.returncode == 0, sent.stderr
     assert json.loads(done.stdout)["faults"] == small[1].faults + 2
     assert checked.returncode == 0, checked.stdout
+
+
+def test_a_fault_needs_no_run_where_one_alone_is_not_over(broker, fresh, small):
+    there, words = There(broker.bootstrap), ["inject", "memory-uer", "--host=host-0003"]
+    for other in kept.runs(Brokers(there.servers)):
+        kept.delete(Brokers(there.servers), other.run)
+    nobody = on_broker(there, *words)
+    on_broker(there, "log", "copy", small[0], f"kafka:{fresh}-over")
+    for name in (f"{fresh}-1", f"{fresh}-2"):
+        asyncio.run(there.begun(name, **SMALL)[1].close())
+        last = on_broker(there, *words)
+        if name.endswith("1"):
+            one = last
+
+    assert (nobody.returncode, last.returncode, one.returncode) == (2, 2, 0), one.stderr
+    assert "not over: none; say" in nobody.stderr
+    assert f"not over: {fresh}-1, {fresh}-2; say" in last.stderr
+    assert f"rasfleet resume {fresh}-1 --kafka" in one.stderr
 
 
 def test_a_run_and_its_topics_are_listed_until_they_are_removed(there, fresh, small):

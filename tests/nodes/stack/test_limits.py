@@ -11,7 +11,7 @@ from nodes.events import ClockAdvanced, Why
 from nodes.events.commands import HOST_COMMANDS, ChangePolicy, InjectFault, PresentBlock, WriteErrorRegister
 from nodes.hardware.fault import FAULTS
 from nodes.policy import DEFAULT_SWITCHES, SwitchChanges, Switches
-from nodes.stack.limits import BLOCK_SIZE_MAX
+from nodes.stack.limits import BLOCK_SIZE_MAX, Limits, Shape
 from nodes.stack.platform import HostShape, platform_of
 from tests.facts import HEAD, fields_of
 
@@ -41,6 +41,14 @@ def mail(draw):
         own = [draw(OWN[field.type]) for field in fields_of(kind)[len(HEAD) + 1 :]]
         made.append(kind(number, "h0", number, number * 10**6, 7, *own))
     return made
+
+
+@given(mail())
+def test_what_is_refused_is_said_in_a_line_and_nothing_else_is(commands):
+    limits = Limits(Shape(sockets=2, dimms=16, guests=2, pes=4))
+
+    assert [not limits.refusal(of) for of in commands] == [limits.admit(of) for of in commands]
+    assert all(limits.refusal(of).isprintable() for of in commands)
 
 
 class Outlet:

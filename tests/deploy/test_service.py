@@ -5,9 +5,11 @@ import subprocess
 import pytest
 import yaml
 
+from fleet.__main__ import UNREACHABLE
 from tests.tools import ROOT, tool
 
 UNIT = ROOT / "deploy/systemd/rasfleet-worker@.service"
+DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "password.conf"
 MANIFEST = ROOT / "deploy/kubernetes/worker.yaml"
 EXPOSED_MAX = "15"  # of 100, as systemd-analyze counts
 
@@ -17,8 +19,10 @@ def told(*words):
     return done.returncode, done.stdout + done.stderr
 
 
-def systemd_says(folder, text):
-    """What systemd says of a unit whose program is there."""
+def systemd_says(folder, text, added=""):
+    """What systemd says of a unit whose program is there, with a drop-in."""
+    (folder / DROP_IN.parent.name).mkdir()
+    (folder / DROP_IN.parent.name / DROP_IN.name).write_text(added)
     there = text.replace("/usr/local/bin/rasfleet", "/bin/true")
     (folder / UNIT.name).write_text(there)
     return told(tool("systemd-analyze"), "verify", "--man=no", folder / UNIT.name)
@@ -32,6 +36,37 @@ def test_systemd_says_what_is_wrong_with_a_unit(tmp_path):
     _, said = systemd_says(tmp_path, UNIT.read_text().replace("ProtectHome=yes", "ProtectHomes=yes"))
 
     assert "ProtectHomes" in said
+
+
+def test_systemd_takes_the_unit_with_a_password(tmp_path):
+    assert systemd_says(tmp_path, UNIT.read_text(), DROP_IN.read_text()) == (0, "")
+
+
+def test_systemd_says_what_is_wrong_with_a_drop_in(tmp_path):
+    _, said = systemd_says(tmp_path, UNIT.read_text(), DROP_IN.read_text().replace("LoadCred", "LoadKred"))
+
+    assert "LoadKredential" in said
+
+
+def settings(path):
+    """The lines of a unit that say something."""
+    return [line.partition("=")[::2] for line in path.read_text().splitlines() if line[:1] not in ("#", "[", "")]
+
+
+def test_a_unit_without_its_drop_in_knows_of_no_login():
+    drop_in = dict(settings(DROP_IN))
+
+    assert drop_in.keys() == {"LoadCredential", "Environment"}
+    assert drop_in["Environment"] == "RASFLEET_KAFKA_PASSWORD_FILE=%d/password"
+    assert not drop_in.keys() & dict(settings(UNIT)).keys()
+
+
+def test_a_worker_without_brokers_is_started_again_for_ever():
+    said = dict(settings(UNIT))
+
+    assert said["Restart"] == "on-failure"
+    assert (said["StartLimitIntervalSec"], "StartLimitBurst" in said) == ("0", False)
+    assert str(UNREACHABLE) not in said["RestartPreventExitStatus"].split()
 
 
 def test_systemd_finds_the_unit_exposed_to_little():

@@ -8,8 +8,10 @@ from typing import Final
 from deploy.kafka.cluster import BrokerFailed, Cluster, NoKafka
 from deploy.kafka.jars import CACHE, jars
 from deploy.kafka.processes import wait_for_end_of
+from deploy.kafka.settings import is_free
 
 PORT: Final = 9092  # of node 1; the next ones follow
+PORT_MAX: Final = 65_533  # so that there are two more
 ROLES: Final = ("simulator", "worker", "consumer", "scorer")  # users of a secured cluster
 
 
@@ -20,6 +22,9 @@ def main(words: list[str] | None = None) -> int:
         code: int = given.run(given)
     except (BrokerFailed, NoKafka) as why:
         sys.stderr.write(f"{why}\n")
+        return 3
+    except OSError as why:
+        sys.stderr.write(f"{why.filename or given.folder}: {why.strerror or why}\n")
         return 3
     return code
 
@@ -40,9 +45,15 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("pid", type=int)
         if run is start:
             command.add_argument("--nodes", type=int, choices=(1, 3), default=1)
-            command.add_argument("--port", type=int, default=PORT, help="of node 1; 0: free ones")
+            command.add_argument("--port", type=_port, help=f"of node 1, {PORT} by default; 0: free ones")
             command.add_argument("--secured", action="store_true", help="SASL_SSL and ACLs")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r}: 0 to {PORT_MAX}")
+    return int(text)
 
 
 def fetch(_given: argparse.Namespace) -> int:
@@ -57,13 +68,27 @@ def start(given: argparse.Namespace) -> int:
         cluster = Cluster(given.folder)
         if (len(cluster.nodes), cluster.layout.secured) != (given.nodes, given.secured):
             raise BrokerFailed(f"{given.folder} holds another cluster: stop it and remove the folder")
+        if given.port and given.port != cluster.layout.ports[0]:
+            raise BrokerFailed(
+                f"{given.folder} holds a cluster with port {cluster.layout.ports[0]}: leave out --port"
+            )
+        idle = [node - 1 for node in cluster.nodes if not cluster.pid(node)]
+        _check_free([of[node] for node in idle for of in (cluster.layout.ports, cluster.layout.controllers)])
     else:
-        ports = [given.port + i for i in range(given.nodes)] if given.port else None
+        first = PORT if given.port is None else given.port
+        ports = [first + i for i in range(given.nodes)] if first else None
+        _check_free(ports or [])
         users = ROLES if given.secured else None
         cluster = Cluster.formatted(given.folder, given.nodes, ports=ports, users=users)
     cluster.start()
     _say(cluster.bootstrap)
     return 0
+
+
+def _check_free(ports: list[int]) -> None:
+    for port in ports:
+        if not is_free(port):
+            raise BrokerFailed(f"port {port} is taken: end who listens there, or name another folder and --port")
 
 
 def stop(given: argparse.Namespace) -> int:
@@ -83,13 +108,16 @@ def status(given: argparse.Namespace) -> int:
 
 def kill(given: argparse.Namespace) -> int:
     """SIGKILL to one node."""
-    _cluster(given).kill(given.node)
+    _with_node(given).kill(given.node)
     return 0
 
 
 def restart(given: argparse.Namespace) -> int:
     """Start one node again."""
-    _cluster(given).restart(given.node)
+    cluster = _with_node(given)
+    if cluster.pid(given.node):
+        raise BrokerFailed(f"node {given.node} runs already")
+    cluster.restart(given.node)
     return 0
 
 
@@ -110,6 +138,13 @@ def _cluster(given: argparse.Namespace) -> Cluster:
     if not (given.folder / "cluster.json").exists():
         raise BrokerFailed(f"no cluster in {given.folder}")
     return Cluster(given.folder)
+
+
+def _with_node(given: argparse.Namespace) -> Cluster:
+    cluster = _cluster(given)
+    if given.node not in cluster.nodes:
+        raise BrokerFailed(f"no node {given.node} in {given.folder}: it has {', '.join(map(str, cluster.nodes))}")
+    return cluster
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class Keys:
     """The files of a secured cluster: key store, trusted certificate, users. They are readable by their owner."""
 
     def __init__(self, folder: Path) -> None:
+        folder = folder.resolve()  # what is written into files holds wherever they are read
         self.store = folder / "node.p12"
         self.trusted = folder / "trusted.pem"  # what a client trusts
         self.users = folder / "users.json"  # name -> password

@@ -51,14 +51,20 @@ def free_ports(count: int) -> list[int]:
     for port in random.SystemRandom().sample(PORTS, len(PORTS)):
         if len(found) == count:
             break
-        with socket.socket() as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does
-            try:
-                tried.bind((HOST, port))
-            except OSError:
-                continue
+        if is_free(port):
             found.append(port)
     return found
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of the loopback."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does
+        try:
+            tried.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def node_settings(folder: Path, node: int, ports: list[int], controllers: list[int]) -> dict[str, str]:

@@ -1,16 +1,21 @@
 """The broker's commands, and what is said where it cannot be had."""
 
+import json
 import re
+import socket
 import subprocess
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 import yaml
 
 from deploy.kafka import jars as stored
 from deploy.kafka.__main__ import main
-from deploy.kafka.cluster import BrokerFailed, Cluster
+from deploy.kafka.cluster import BrokerFailed, Cluster, Layout
 from deploy.kafka.jars import HERE, NoKafka
 from deploy.kafka.processes import runs, spawn
+from deploy.kafka.security import Keys
 from deploy.kafka.settings import free_ports, node_settings
 from tests.kafka.brokers import missing
 
@@ -42,11 +47,70 @@ def test_a_node_is_started_reported_killed_restarted_and_stopped(tmp_path, capsy
         main(["kill", folder])
         assert main(["status", folder]) == 1
         assert "not running" in capsys.readouterr().out
-        assert main(["restart", folder]) == main(["start", folder]) == main(["status", folder]) == 0
+        assert main(["restart", folder]) == 0
+        assert main(["restart", folder]) == 3  # it runs
+        assert main(["start", folder]) == main(["status", folder]) == 0
         assert main(["start", folder, "--nodes", "3"]) == 3
     finally:
         assert main(["stop", folder]) == 0
     assert main(["status", folder]) == 1
+
+
+@pytest.fixture
+def laid_out(tmp_path):
+    """A cluster of one node that was never started."""
+    made = Layout("rx", free_ports(1), free_ports(1), secured=False)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "cluster.json").write_text(json.dumps(asdict(made)))
+    return tmp_path / "own", made
+
+
+def test_a_port_that_is_taken_is_one_line(laid_out, tmp_path, capsys):
+    folder, made = laid_out
+    for words in ([str(folder)], [str(tmp_path / "new"), f"--port={made.ports[0]}"]):
+        with socket.create_server(("127.0.0.1", made.ports[0])):
+            assert main(["start", *words]) == 3
+        assert capsys.readouterr().err.startswith(f"port {made.ports[0]} is taken: ")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_cluster_keeps_its_port(laid_out, capsys):
+    folder, made = laid_out
+    other = free_ports(1)[0]
+
+    assert main(["start", str(folder), "--port", str(other)]) == 3
+    assert capsys.readouterr().err == f"{folder} holds a cluster with port {made.ports[0]}: leave out --port\n"
+
+
+@pytest.mark.parametrize("command", ["kill", "restart"])
+def test_a_node_that_is_none_is_told(laid_out, capsys, command):
+    assert main([command, str(laid_out[0]), "--node", "7"]) == 3
+    assert capsys.readouterr().err == f"no node 7 in {laid_out[0]}: it has 1\n"
+
+
+@pytest.mark.usefixtures("java")
+def test_a_file_is_no_folder(tmp_path, capsys):
+    (tmp_path / "file").touch()
+
+    assert main(["start", str(tmp_path / "file"), "--port", "0"]) == 3
+    assert capsys.readouterr().err == f"{tmp_path}/file: File exists\n"
+
+
+@pytest.mark.parametrize("port", ["-1", "65534", "http"])
+def test_a_port_that_is_none_is_usage(port, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["start", "--port", port])
+    assert "0 to 65533" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("java")
+def test_a_login_holds_wherever_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("made").mkdir()
+    keys = Keys(Path("made"))
+    keys.make(("worker",))
+
+    assert f'ca = "{tmp_path}/made/trusted.pem"' in keys.login("worker").read_text()
 
 
 @pytest.mark.usefixtures("java")

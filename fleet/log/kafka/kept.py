@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
-from fleet.log.kafka.acls import TOPIC, forbidden
+from fleet.log.kafka.acls import GROUP, TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, Brokers, parted, reached, said
 from fleet.log.kafka.log import OF_A_RUN, asked
 from fleet.log.kafka.loop import Loop
@@ -123,7 +123,7 @@ def delete(brokers: Brokers, run: str) -> int:
     async def removed(admin: AIOKafkaAdminClient) -> int:
         if not await _has_runs(admin):
             raise LogError(f"run {run}: there is none of this name")
-        await _disband(admin, group_of(checked_name(run)))
+        await _disband(admin, run)
         names = await _of_run(admin, run)
         answer = await admin.delete_topics(names) if names else None
         for name, code, *_ in answer.topic_error_codes if answer is not None else ():
@@ -132,21 +132,26 @@ def delete(brokers: Brokers, run: str) -> int:
             if code not in (0, _GONE):
                 raise LogError(f"topic {name}: cannot be removed ({for_code(code).__name__} {code})")
         values = await asked(brokers, lambda _: None, lambda told: told.all())
-        for key, value in sorted(values.items(), reverse=True):  # the manifest last
-            if value and (key == run or key.startswith(f"{run}/")):
-                await asked(brokers, lambda _: None, lambda told, key=key: told.put(key, None))  # type: ignore[misc]
+        told_of = [key for key, value in values.items() if value and (key == run or key.startswith(f"{run}/"))]
+        if not names and not told_of:
+            raise LogError(f"run {run}: there is none of this name")
+        for key in sorted(told_of, reverse=True):  # the manifest last
+            await asked(brokers, lambda _: None, lambda told, key=key: told.put(key, None))  # type: ignore[misc]
         return len(names)
 
     return _with_admin(brokers, removed)
 
 
-async def _disband(admin: AIOKafkaAdminClient, group: str) -> None:
-    """Remove a group with what it committed. Raises LogError while somebody is in it."""
+async def _disband(admin: AIOKafkaAdminClient, run: str) -> None:
+    """Remove a run's group with what it committed. Raises LogError while somebody is in it."""
+    group = group_of(checked_name(run))
     if group not in {name for name, *_ in await admin.list_consumer_groups()}:
         return
     asked_for = DeleteGroupsRequest([group])
     answer = await admin._send_request(asked_for, await admin.find_coordinator(group))  # noqa: SLF001 (it has no name for it)
     for name, code in answer.results:
+        if code in FORBIDDEN_CODES:
+            raise LogError(forbidden(run, "Delete", GROUP, name))
         if code not in (0, _NO_GROUP):
             raise LogError(
                 f"group {name}: cannot be removed ({for_code(code).__name__} {code}); do workers go on?"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fleet.codec import UnknownEvent
     from fleet.log.frames import Damage
+    from fleet.log.kafka.log import KafkaLog
     from fleet.log.protocol import Entry
     from fleet.place import AnyLog
     from nodes.events import Event
@@ -65,6 +66,7 @@ def tail(run: str, topics: tuple[str, ...], **given: Unpack[Given]) -> None:
     Damage is told on stderr and passed over; the exit code is 4 then. With --follow it ends what is printed.
     """
     from fleet.place import opened
+    from fleet.view.look import check_host
 
     damaged: list[str] = []
 
@@ -72,9 +74,11 @@ def tail(run: str, topics: tuple[str, ...], **given: Unpack[Given]) -> None:
         if not damage.torn:
             damaged.append(f"{path}: at byte {damage.start}: {damage.reason}")
 
-    named = [TOPICS.get(topic, topic) for topic in topics] or list(TOPICS.values())[1:4]
     host = given["host"]
+    named = [TOPICS.get(topic, topic) for topic in topics] or list(TOPICS.values())[1:4]
     with opened(run, given["kafka"]) as log:
+        if host is not None and "ras.command.v1" not in named:  # anyone may send a command to a host that is none
+            check_host(log, host)
         found = _followed(log, named, host) if given["follow"] else _events(log, named, host, on_damage)
         _print(found, _since_ns(log, given["since"]), as_json=given["as_json"])
     for line in dict.fromkeys(damaged):
@@ -136,9 +140,20 @@ def _decoded(
         entries = log.read(topic, partition, on_damage=on_damage)
     else:
         entries = log.read(topic, partition)
+        if partition == 0:
+            _check_allowed(log, topic)
     for entry in entries:
         if host is None or entry.key == host.encode():
             yield entry, decode_any(topic, entry.value)
+
+
+def _check_allowed(log: "KafkaLog", topic: str) -> None:
+    """Raises LogError where this user may not read a topic, though it may hold nothing yet."""
+    reader = log.reader(topic, 0, 0)
+    try:
+        log.loop.call(reader.check_allowed())
+    finally:
+        log.loop.call(reader.close())
 
 
 def _line(told: dict[str, object]) -> str:

@@ -91,7 +91,7 @@ class FileLog:
         try:
             disk.make_folder(folder)
             if any(folder.iterdir()):
-                raise LogError(f"{folder}: holds something already; choose another --out or remove it")
+                raise LogError(f"{folder}: holds something already; choose another folder, or remove it")
             for name in _FOLDERS.values():
                 disk.make_folder(folder / name)
                 disk.make_files(segment_path(folder / name, each, 0) for each in range(manifest.partitions))

@@ -22,10 +22,11 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
     UnsupportedCodecError,
 )
+from aiokafka.protocol.fetch import FetchRequest
 
 from fleet.log.kafka.acls import TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, Brokers, let_go, said
-from fleet.log.kafka.refused import FORBIDDEN
+from fleet.log.kafka.refused import FORBIDDEN, FORBIDDEN_CODES
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LOST, CorruptLog, Entry, LogError, Unreachable
 
@@ -87,6 +88,22 @@ class Reader:
             else:
                 self._heard_s = _now()
                 return ends[self._place]
+
+    async def check_allowed(self) -> None:
+        """Raises LogError where this user may not read: who reads what is empty asks brokers for nothing."""
+        await self.end()
+        consumer = await self._ready()
+        leader = consumer._client.cluster.leader_for_partition(self._place)  # noqa: SLF001 (it asks only for what is there)
+        if leader in (None, -1):
+            return  # who reads waits for one
+        wanted = [(self._place.topic, [(self._place.partition, self.position, 1)])]
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                answer = await consumer._client.send(leader, FetchRequest(0, 0, 1, 0, wanted))  # noqa: SLF001
+        except TROUBLE:
+            return  # who reads meets it, too
+        if any(part[1] in FORBIDDEN_CODES for _, parts in answer.topics for part in parts):
+            raise LogError(forbidden(self._run, "Read", TOPIC, self._place.topic))
 
     def go(self, position: int) -> None:
         """Read on from another offset."""

@@ -113,6 +113,23 @@ def test_tail_chooses_by_topic_host_and_time(run):
     assert [line for line in dated if line["topic"] == "ras.outcome.v1"] == lines
 
 
+@pytest.mark.parametrize("more", [[], ["--follow"]], ids=str)
+def test_tail_refuses_a_host_that_is_none(run, more):
+    done = rasfleet("tail", run[0], "--host", "host-0033", *more)
+
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert 'no host "host-0033" in' in done.err
+    assert rasfleet("tail", run[0], "--host", "host-0033", "--topic=command", *more).code == 0  # of anyone
+
+
+def test_a_copy_to_a_folder_that_is_there_names_no_option_that_it_has_not(run, tmp_path):
+    (tmp_path / "full" / "of").mkdir(parents=True)
+    done = rasfleet("log", "copy", run[0], tmp_path / "full")
+
+    assert done.code == 2
+    assert done.err == f"rasfleet: {tmp_path}/full: holds something already; choose another folder, or remove it\n"
+
+
 def test_tail_shows_commands_when_asked(run):
     lines = rasfleet("tail", run[0], "--topic", "command", "--json").lines
     injected = [line for line in lines if line["event"] == "InjectFault"]

@@ -52,6 +52,36 @@ def test_a_copy_of_a_run_that_was_cut_off_can_be_carried_on(there, fresh, small,
     assert json.loads(done.stdout)["digest"] == small[1].digest
 
 
+@pytest.mark.parametrize("more", [[], ["--follow"], ["--topic=dead-letter"]], ids=str)
+def test_a_host_that_is_none_is_not_looked_for(there, copied, more):
+    done = on_broker(there, "tail", copied, "--host=host-0033", *more)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f'rasfleet: no host "host-0033" in run {copied}; did you mean "host-0003"?\n'
+
+
+def test_a_run_that_is_not_there_is_not_removed(there, copied, fresh):
+    done = on_broker(there, "topics", fresh, "--delete", "--yes")
+
+    assert done.returncode == 2
+    assert done.stderr == f"rasfleet: run {fresh}: there is none of this name\n"
+
+
+def test_a_name_that_is_taken_says_how_that_run_goes_on(there, copied, small, scenario):
+    done = on_broker(there, "run", scenario, "--name", copied)
+    copy = on_broker(there, "log", "copy", small[0], f"kafka:{copied}")
+
+    assert (done.returncode, copy.returncode, done.stderr.count("\n")) == (2, 2, 1)
+    assert f"go on with it (rasfleet resume {copied}), choose another name" in done.stderr
+
+
+def test_a_run_without_a_name_is_refused(there, scenario):
+    done = on_broker(there, "run", scenario, "--name", "")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("rasfleet: run name '': small letters")
+
+
 @pytest.mark.parametrize(
     "words",
     [["log", "verify"], ["verify"], ["tail", "--json"], ["tail", "--follow"], ["state", "--host=host-0003"]],

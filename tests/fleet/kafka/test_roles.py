@@ -144,6 +144,28 @@ def test_a_role_cannot_do_what_is_another_ones_and_hears_what_it_lacks(act, run,
     assert done.err in lines
 
 
+def test_a_role_hears_what_it_lacks_though_the_topic_is_empty(act, run):
+    done = act("consumer", "tail", "{run}", "--topic=dead-letter")
+    events = act("consumer", "tail", "{run}")
+
+    assert (done.code, done.err) == (
+        2,
+        f"rasfleet: {forbidden(run, 'Read', 'topic', topic_of(run, DEAD_LETTER))}\n",
+    )
+    assert events.code == 0, events.err
+
+
+def test_a_worker_hears_that_it_may_not_remove_the_group_it_joins(secured, act, fresh):
+    asyncio.run(secured.grant(printed(fresh)))
+    servers = secured.cluster.bootstrap
+    act("simulator", "run", "storm", *SIZE, "--kafka", servers, "--name", fresh, "--no-workers")
+    act("worker", "worker", "--run", fresh)
+    done = act("worker", "topics", fresh, "--delete", "--yes")
+
+    assert done.code == 2
+    assert done.err == f"rasfleet: {forbidden(fresh, 'Delete', 'group', group_of(fresh))}\n"
+
+
 @pytest.mark.parametrize(
     ("role", "words"),
     [("consumer", ["worker", "--run"]), ("simulator", ["resume", "--workers=1"])],  # a worker of a supervisor

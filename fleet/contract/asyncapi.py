@@ -1,4 +1,4 @@
-"""A run's topics on Kafka as an AsyncAPI document: names, keys, partitions, settings, and every event by field.
+"""Topics on Kafka as an AsyncAPI document: names, keys, partitions, settings, every event by field, and logins.
 
 Sources: AsyncAPI specification 3.0.0; its Kafka bindings 0.5.0.
 """
@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from fleet import __version__
+from fleet.contract.kept import KEPT, Kept
+from fleet.contract.kept import schemas as schemas_of_kept
 from fleet.contract.wire import COMMANDS, EVENTS, array_schema, plain
-from fleet.log.kafka.topics import REPLICAS_MAX, SETTINGS
+from fleet.log.kafka.names import CHECKPOINT, RUNS, topic_of
+from fleet.log.kafka.topics import REPLICAS_MAX, SETTINGS, partitions_of
 from nodes.events import COMMAND, CPER, DEAD_LETTER, OUTCOME, SYNDROME, ClockAdvanced, Event
 
 CONTENT_TYPE: Final = "application/vnd.msgpack"
@@ -19,11 +22,12 @@ _PARTITIONS: Final = 12  # unless the scenario says another number
 _TOLD: Final = ("cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes")
 _PLAIN: Final = re.compile(r"[A-Za-z$_/][\w$./-]*")  # a key of YAML that needs no quotes
 _TOP: Final = """\
-Events of a fleet of Arm servers whose hardware fails, simulated by rasfleet. A value is a MessagePack array with
-its tag first: [tag, n, host, sequence, time_ns, ...]. Fields are only ever appended; an array may be longer than
-it is described here, a reader passes over what it does not know, and over tags that it does not know. Partition:
-murmur2 of the key as Java's client has it (librdkafka: partitioner=murmur2_random). A record may stand there more
-than once: whoever has taken position n of a partition drops every record that is not above it."""
+Events of a fleet of Arm servers whose hardware fails, simulated by rasfleet. An event or a command is a
+MessagePack array with its tag first: [tag, n, host, sequence, time_ns, ...]. Fields are only ever appended; an
+array may be longer than it is described here, a reader passes over what it does not know, and over tags that it
+does not know. Partition: murmur2 of the key as Java's client has it (librdkafka: partitioner=murmur2_random). A
+record may stand there more than once: whoever has taken position n of a partition drops every record that is not
+above it."""
 
 
 class _Channel(NamedTuple):
@@ -48,6 +52,42 @@ _CHANNELS: Final = {
     "deadLetters": _Channel(
         DEAD_LETTER, "send", "publishDeadLetters", "Commands that were not done: why, and where they stand."
     ),
+    "checkpoints": _Channel(
+        CHECKPOINT,
+        "send",
+        "keepCheckpoints",
+        "Where shards stood, for workers that go on from there. Compacted: the last value of a key counts.",
+    ),
+    "runs": _Channel(
+        RUNS,
+        "send",
+        "tellRuns",
+        "What each run is, where its commands end, and what it came to: one topic for all runs, JSON. Compacted: "
+        "the last value of a key counts, and an empty one takes it away.",
+    ),
+}
+_BEARER_SAYS: Final = (
+    "SASL OAUTHBEARER: a token of whoever gives them for the brokers, read from a file (token_file). The address "
+    "stands for yours."
+)
+_LOGINS: Final[dict[str, dict[str, Any]]] = {
+    "scram": {"type": "scramSha512", "description": "SASL SCRAM-SHA-512: user and password."},
+    "plain": {"type": "plain", "description": "SASL PLAIN: user and password, over TLS alone."},
+    "bearer": {
+        "type": "oauth2",
+        "description": _BEARER_SAYS,
+        "flows": {"clientCredentials": {"tokenUrl": "https://login.example/token", "availableScopes": {}}},
+    },
+}
+_SERVERS: Final[dict[str, dict[str, Any]]] = {
+    "local": {"host": "localhost:9092", "protocol": "kafka", "description": "make kafka"},
+    "secured": {
+        "host": "kafka.example:9093",
+        "protocol": "kafka-secure",
+        "description": "Brokers elsewhere: SASL_SSL, with one of the logins; rasfleet topics RUN --acls has the "
+        "rights. The address stands for yours.",
+        "security": [{"$ref": f"#/components/securitySchemes/{name}"} for name in _LOGINS],
+    },
 }
 
 
@@ -63,18 +103,26 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
-        "servers": {"local": {"host": "localhost:9092", "protocol": "kafka", "description": "make kafka"}},
+        "servers": _SERVERS,
         "channels": {name: _channel(channel) for name, channel in _CHANNELS.items()},
         "operations": {of.operation: _operation(name, of) for name, of in _CHANNELS.items()},
         "components": {
-            "messages": {name: _message(kind) for name, kind in kinds.items()},
-            "schemas": {name: array_schema(kind) for name, kind in kinds.items()},
+            "messages": {name: _message(kind) for name, kind in kinds.items()}
+            | {kept.name: _message_of(kept) for kept in KEPT},
+            "schemas": {name: array_schema(kind) for name, kind in kinds.items()} | schemas_of_kept(),
+            "securitySchemes": _LOGINS,
         },
     }
 
 
+def _names(topic: str) -> list[str]:
+    """The messages of a topic."""
+    kept = [kept.name for kept in KEPT if kept.topic == topic]
+    return kept or [kind.__name__ for kind in _kinds(topic)]
+
+
 def _kinds(topic: str) -> list[type[Event]]:
-    """What stands in a topic; the clock is in all but that of dead letters."""
+    """The events of a topic; the clock is in all but that of dead letters."""
     of_topic = [kind for kind in (*EVENTS, *COMMANDS) if kind.topic == topic and kind is not ClockAdvanced]
     return of_topic if topic == DEAD_LETTER else [ClockAdvanced, *of_topic]
 
@@ -82,16 +130,15 @@ def _kinds(topic: str) -> list[type[Event]]:
 def _channel(channel: _Channel) -> dict[str, Any]:
     settings = SETTINGS[channel.topic]
     told = {name: _setting(name, settings[name]) for name in _TOLD}
+    run = {"run": {"description": "Name of the run: small letters, digits and '-'."}}
     return {
-        "address": f"{{run}}.{channel.topic}",
+        "address": topic_of("{run}", channel.topic),
         "description": channel.says,
-        "parameters": {"run": {"description": "Name of the run: small letters, digits and '-'."}},
-        "messages": {
-            kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"} for kind in _kinds(channel.topic)
-        },
+        **({} if channel.topic == RUNS else {"parameters": run}),
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _names(channel.topic)},
         "bindings": {
             "kafka": {
-                "partitions": _PARTITIONS,
+                "partitions": partitions_of(channel.topic, _PARTITIONS),
                 "replicas": REPLICAS_MAX,
                 "topicConfiguration": told,
                 "bindingVersion": _BINDINGS,
@@ -121,6 +168,18 @@ def _message(kind: type[Event]) -> dict[str, Any]:
         **headers,
         "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
         "bindings": {"kafka": {"key": key if has_host else nobody, "bindingVersion": _BINDINGS}},
+    }
+
+
+def _message_of(kept: Kept) -> dict[str, Any]:
+    key = {"type": "string", "pattern": kept.key, "description": kept.of_key}
+    return {
+        "name": kept.name,
+        "title": kept.name,
+        "summary": kept.says,
+        "contentType": kept.content_type,
+        "payload": kept.payload,
+        "bindings": {"kafka": {"key": key, "bindingVersion": _BINDINGS}},
     }
 
 

@@ -1,17 +1,21 @@
 """Programs of others on a run's topics: they read what we say, and what they send is taken as if it were ours."""
 
 import asyncio
+import json
+import re
 import secrets
 
 import pytest
 import yaml
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
+from jsonschema import Draft7Validator
 from msgpack.fallback import Packer, Unpacker
 
 from fleet.engine.run import Run
 from fleet.integrity_there import check_there
 from fleet.log.files import FileLog
+from fleet.log.kafka.names import CHECKPOINT, RUNS, topic_of
 from fleet.log.protocol import Written
 from fleet.partition import partition_of
 from nodes.events import COMMAND, CPER, DEAD_LETTER, OUTCOME, SYNDROME, Why
@@ -19,6 +23,7 @@ from tests.cli import rasfleet
 from tests.kafka.kcat import consumed, produced
 from tests.pin_schema import ASYNCAPI
 from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of, records
+from tests.runs import rasfleet as process
 
 TEXT = STORM.replace("partitions = 12", "partitions = 3")
 HOSTS = [f"host-{number:04d}" for number in (1, 3, 4)]
@@ -64,6 +69,52 @@ def test_what_kcat_sends_is_taken_and_gives_the_bytes_that_files_give(there, tak
     asyncio.run(log.close())
 
 
+@pytest.fixture(scope="module")
+def worked_on(there, scenario):
+    """A run that a worker process carried out: its name."""
+    name = f"outside-{secrets.token_hex(6)}"
+    size = [f"--{option}={value}" for option, value in SMALL.items()]
+    done = process("run", scenario, *size, "--workers", 1, "--kafka", there.servers, "--name", name)
+    assert done.returncode == 0, done.stderr
+    return name
+
+
+def kept(topic):
+    """What the document says of a topic: its messages with the patterns of their keys and what checks values."""
+    told = yaml.safe_load(ASYNCAPI.read_text())
+    (channel,) = (of for of in told["channels"].values() if of["address"] == topic_of("{run}", topic))
+    messages = {name: told["components"]["messages"][name] for name in channel["messages"]}
+    return {
+        name: (of["bindings"]["kafka"]["key"]["pattern"], Draft7Validator(of["payload"] | told))
+        for name, of in messages.items()
+    }
+
+
+def named(messages, key):
+    (found,) = (name for name, (pattern, _) in messages.items() if re.search(pattern, key))
+    return found
+
+
+def test_what_is_said_of_a_run_is_what_the_document_says(there, worked_on):
+    said, messages, found = consumed(there.servers, RUNS), kept(RUNS), set()
+    for each in said:
+        if each.key.decode().partition("/")[0] == worked_on and each.value:
+            name = named(messages, each.key.decode())
+            found.add(name)
+            assert [fault.message for fault in messages[name][1].iter_errors(json.loads(each.value))] == [], name
+
+    assert found == messages.keys()
+
+
+def test_the_parts_of_checkpoints_have_the_keys_of_the_document(there, worked_on):
+    messages = kept(CHECKPOINT)
+    found = {
+        named(messages, each.key.decode()) for each in consumed(there.servers, topic_of(worked_on, CHECKPOINT))
+    }
+
+    assert found == messages.keys()
+
+
 def test_a_letter_has_its_reason_and_its_place_in_headers(there, taken):
     found = consumed(there.servers, f"{taken}.{DEAD_LETTER}")
 
@@ -80,8 +131,9 @@ def test_a_letter_has_its_reason_and_its_place_in_headers(there, taken):
 
 
 def test_kcat_and_another_decoder_find_what_tail_says(there, taken):
-    schemas = yaml.safe_load(ASYNCAPI.read_text())["components"]["schemas"]
-    kinds = {schema["items"][0]["const"]: schema for schema in schemas.values()}
+    document = yaml.safe_load(ASYNCAPI.read_text())["components"]
+    events = [name for name, of in document["messages"].items() if of["contentType"] == "application/vnd.msgpack"]
+    kinds = {document["schemas"][name]["items"][0]["const"]: document["schemas"][name] for name in events}
     told = {
         (line["topic"], line["partition"], line["n"]): line
         for line in rasfleet("tail", taken, "--kafka", there.servers, "--json").lines

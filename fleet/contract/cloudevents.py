@@ -4,6 +4,12 @@ On Kafka in binary mode: the value is what it was, and headers carry the attribu
 a JSON object a line, its ``data`` as ``rasfleet tail --json`` prints it. An event has the same ``id`` in every
 copy. Nothing says which fault is behind an event: that is in the topic of commands.
 
+The subject is the component that an event is about, as far as the event names it: ``dimm3``, ``core5/cache``,
+``core5``, ``socket0/interconnect``, ``source0``, ``kernel``, ``firmware``; of a guest ``guest2``,
+``guest2/kernel``, ``guest2/source1``. The clock, dead letters, resets of a whole host and its watchdog have none,
+and neither has what names an address of the host alone: poison that comes and goes, reads by the host, faults.
+Which DIMM that is, and of which socket a DIMM or a PE, follows from the host's shape, which no event carries.
+
 Sources: CloudEvents 1.0.2 (core, Kafka binding, JSON format), its extensions partitioning and sequence; RFC 3339.
 """
 
@@ -13,9 +19,9 @@ from typing import Any, Final
 
 from fleet.codec import UnknownEvent, decode_any
 from fleet.log.protocol import Entry, Record
-from fleet.view.present import entry_object
-from nodes.events import COMMAND, NO_GUEST, Event
-from nodes.events.commands import Command
+from fleet.view.present import entry_object, level_of, shown
+from nodes.events import COMMAND, NO_GUEST, Event, HostReset, Level
+from nodes.events.commands import Command, InjectFault, PresentBlock, ReadMemory, RunBarrier
 from nodes.hardware.ras_nodes import INSTANCE_MASK, KIND_SHIFT, RasNodeKind
 
 CONTENT_TYPE: Final = "application/vnd.msgpack"
@@ -98,10 +104,51 @@ def _number(topic: str, event: Event | UnknownEvent) -> str:
 
 def _subject(event: Event | UnknownEvent) -> str:
     """The component that an event is about: empty where it names none."""
+    if isinstance(event, UnknownEvent):
+        return ""
     node = getattr(event, "ras_node", None)
-    if node is not None and node >> KIND_SHIFT in RasNodeKind._value2member_map_:
-        return _SUBJECT[RasNodeKind(node >> KIND_SHIFT)].format(node & INSTANCE_MASK)
+    if node is not None:
+        known = node >> KIND_SHIFT in RasNodeKind._value2member_map_
+        return _SUBJECT[RasNodeKind(node >> KIND_SHIFT)].format(node & INSTANCE_MASK) if known else ""
+    if isinstance(event, Command):
+        return _target(event)
     pe, guest = getattr(event, "pe", None), getattr(event, "guest", NO_GUEST)
     if pe is not None:
         return f"core{pe}"
-    return "" if guest == NO_GUEST else f"guest{guest}"
+    return "/".join(part for part in ("" if guest == NO_GUEST else f"guest{guest}", _part(event, guest)) if part)
+
+
+def _part(event: Event, guest: int) -> str:
+    """The component within a guest, or within the host: a source, a device, a kernel, firmware."""
+    for name, written in _PARTS.items():
+        if getattr(event, name, -1) >= 0:  # of a source -1: it is not known which
+            return written.format(shown(type(event), name)(getattr(event, name)))
+    level = _level(event)
+    if level is Level.GUEST_KERNEL or (level is Level.HYPERVISOR and guest == NO_GUEST):
+        return "kernel"
+    return "firmware" if level in (Level.EL3, Level.GUEST_FIRMWARE) else ""
+
+
+def _level(event: Event) -> Level | None:
+    if isinstance(event, HostReset):
+        return None  # it is about the whole host
+    try:
+        return level_of(event)
+    except ValueError:
+        return None  # a newer program may know more of them
+
+
+def _target(command: Command) -> str:
+    """What a command is done to."""
+    if isinstance(command, PresentBlock):  # its guest is what runs meanwhile
+        return f"source{command.source_id}"
+    pe, guest = getattr(command, "pe", None), getattr(command, "guest", NO_GUEST)
+    if pe is not None and not isinstance(command, _OF_GUESTS):
+        return f"core{pe}"
+    if guest != NO_GUEST:
+        return f"guest{guest}"
+    return f"core{pe}" if isinstance(command, RunBarrier) else ""
+
+
+_OF_GUESTS: Final = (InjectFault, ReadMemory, RunBarrier)  # where a guest is meant first
+_PARTS: Final = {"source_id": "source{}", "device": "pcie{}"}

@@ -10,6 +10,7 @@ import click
 from fleet.place import of_brokers
 
 if TYPE_CHECKING:
+    from fleet.copying import Copied
     from fleet.integrity import Report
     from fleet.manifest import Manifest
     from fleet.place import AnyLog
@@ -87,7 +88,7 @@ def copy(source: str, target: str, kafka: str | None, *, cloudevents: bool, as_j
     TO is new. The copy holds the same commands, events and summary, and rasfleet log verify finds it whole; a file
     of CloudEvents holds events alone.
     """
-    from fleet.copying import copy, described, structured
+    from fleet.copying import described, structured
     from fleet.place import ON_BROKERS, opened, servers_of
 
     servers = servers_of(kafka) if ON_BROKERS in (source[: len(ON_BROKERS)], target[: len(ON_BROKERS)]) else None
@@ -98,12 +99,24 @@ def copy(source: str, target: str, kafka: str | None, *, cloudevents: bool, as_j
             made = _made(target, servers, log.manifest)
             if cloudevents:
                 made.headers_of = described(log).headers  # type: ignore[union-attr]
-            copied = copy(log, made)
+            copied = _copied(log, made, target)
     if as_json:
         click.echo(json.dumps({"from": source, "to": target} | copied._asdict()))
         return
     for topic, count in copied.records.items():
         click.echo(f"{topic:20}{count:>12,} records")
+
+
+def _copied(source: "AnyLog", made: "AnyLog", target: str) -> "Copied":
+    from fleet.copying import copy
+    from fleet.log.protocol import LogError
+    from fleet.place import say
+
+    try:
+        return copy(source, made)
+    except LogError:
+        say(f"{target} holds a part of it; remove it before it is copied there again")
+        raise
 
 
 def _made(target: str, servers: str | None, manifest: "Manifest") -> "AnyLog":

@@ -27,6 +27,7 @@ class Given(TypedDict):
     workers: int | None
     speed: float | None
     metrics: "Address | None"
+    take_over: bool
     as_json: bool
 
 
@@ -40,6 +41,7 @@ class Given(TypedDict):
 )
 @at_speed
 @with_metrics
+@click.option("--take-over", is_flag=True, help="On Kafka: from a program that carries it out now; that one ends.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object, as run --json does.")
 def resume(run: str, **given: Unpack[Given]) -> None:
     """Carry a run on."""
@@ -58,7 +60,9 @@ def resume(run: str, **given: Unpack[Given]) -> None:
 
         name, group = log.run, group_of(log.run)
     with metered(given["metrics"], log.manifest, name, group, say) as meter:
-        told = go_on(log, Carrying(given["workers"] or cores(), given["speed"], meter))
+        told = go_on(
+            log, Carrying(given["workers"] or cores(), given["speed"], meter), takes_over=given["take_over"]
+        )
     finish(told, as_json=given["as_json"])
 
 

@@ -138,8 +138,8 @@ def _run_on_files(given: Given, plan: "Plan", manifest: "Manifest", workers: int
         check_room(room, out)
     if sys.stderr.isatty() or room.seconds >= TOLD_S:
         say(f"{room.told()} with {workers} worker{'s'[: workers > 1]}")
-    log = FileLog.create(out, manifest)
-    with metered(given["metrics"], manifest, str(out), "", say) as meter:
+    with metered(given["metrics"], manifest, str(out), "", say) as meter:  # refused before anything is made
+        log = FileLog.create(out, manifest)
         told = carry_out(log, plan, Carrying(workers, given["speed"], meter))
     finish(told, as_json=given["as_json"])
 
@@ -164,11 +164,14 @@ def _run_on_kafka(given: Given, plan: "Plan", manifest: "Manifest", workers: int
         raise click.UsageError("--metrics is for who works on a run: say it to rasfleet worker")
     assert given["kafka"] is not None, "it is on Kafka"
     name = manifest.name if given["name"] is None else given["name"]
-    log = KafkaLog.create(brokers_of(given["kafka"]), name, manifest, say=say)
+    brokers = brokers_of(given["kafka"])
     if given["no_workers"]:
-        _only_command(given, log, plan)
+        _only_command(given, KafkaLog.create(brokers, name, manifest, say=say), plan)
         return
-    with metered(given["metrics"], manifest, log.run, group_of(log.run), say) as meter:
+    with metered(
+        given["metrics"], manifest, name, group_of(name), say
+    ) as meter:  # refused before anything is made
+        log = KafkaLog.create(brokers, name, manifest, say=say)
         told = carry_out(log, plan, Carrying(workers, given["speed"], meter))
     finish(told, as_json=given["as_json"])
 

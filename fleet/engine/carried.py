@@ -82,8 +82,8 @@ def only_command(
     return asyncio.run(whole())
 
 
-def go_on(log: "AnyLog", how: Carrying) -> Told:
-    """Carry a run on from where it stands. Raises LogError."""
+def go_on(log: "AnyLog", how: Carrying, *, takes_over: bool = False) -> Told:
+    """Carry a run on from where it stands; ``takes_over``: from a program that does so now. Raises LogError."""
     check_behaviour(log)
     if isinstance(log, FileLog):
         _check_whole(log)
@@ -91,6 +91,8 @@ def go_on(log: "AnyLog", how: Carrying) -> Told:
     summary = log.summary()
     if summary is not None and not _more_commands(log, summary):
         return told(log, plan, Carried(summary, 0.0, 0))
+    if not isinstance(log, FileLog) and not takes_over:
+        log.wait_for_nobody()
     log.lock()
     log.unfinish()
     return carry_out(log, plan, how)

@@ -19,6 +19,7 @@ from fleet.log.kafka.refused import reason
 from fleet.log.kafka.security import COMPRESSIONS, check_loopback
 from fleet.log.protocol import LogError, Unreachable
 
+CLIENT_ID: Final = "rasfleet"
 CONNECT_S: Final = 8.0  # until brokers that do not answer are called unreachable
 REQUEST_MS: Final = 10_000  # a broker that does not answer for so long is asked again
 PART_S: Final = 5.0  # that a client gets to close; then it is dropped
@@ -50,7 +51,7 @@ class Brokers:
         """What a client of any kind is given."""
         return {
             "bootstrap_servers": self.servers.split(","),
-            "client_id": "rasfleet",
+            "client_id": CLIENT_ID,
             "request_timeout_ms": REQUEST_MS,
             "metadata_max_age_ms": 60_000,
             **self.security,

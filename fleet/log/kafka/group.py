@@ -22,7 +22,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import ConsumerStoppedError, GroupAuthorizationFailedError, KafkaConnectionError
 
 from fleet.log.kafka.acls import GROUP, TOPIC, forbidden
-from fleet.log.kafka.connection import TROUBLE, Brokers, let_go, parted, reached
+from fleet.log.kafka.connection import CLIENT_ID, TROUBLE, Brokers, let_go, parted, reached
 from fleet.log.kafka.names import group_of, topic_of
 from fleet.log.kafka.refused import FORBIDDEN
 from fleet.log.protocol import LogError, Unreachable
@@ -177,6 +177,23 @@ class Group:
         if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
             self._consumer._coordinator._group_instance_id = None  # noqa: SLF001 (else it stays until its session ends)
         await self._leave()
+
+
+async def supervised(brokers: Brokers, run: str) -> list[str]:
+    """Where the members are that a program carries the run out with; who joined by itself is none of them.
+
+    Nobody is told of where this user may not look. Raises Unreachable.
+    """
+    admin = await reached(brokers)
+    try:
+        (answer,) = await admin.describe_consumer_groups([group_of(run)])
+        members = answer.groups[0][5]
+    except TROUBLE:
+        return []
+    finally:
+        await parted(admin.close())
+    own = f"{CLIENT_ID}-"  # how brokers name a member that has no name of its own
+    return sorted({where.lstrip("/") for member, _, where, *_ in members if not member.startswith(own)})
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 
 import pytest
 
@@ -173,3 +174,15 @@ def test_brokers_that_do_not_answer_are_told_in_one_line(words):
     assert done.returncode == 3
     assert done.stderr.startswith("rasfleet: 127.0.0.1:1: no broker answers")
     assert done.stderr.count("\n") == 1
+
+
+def test_what_is_refused_before_a_run_begins_leaves_no_run(there, fresh, scenario):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        words = [scenario, *SIZE, "--kafka", there.servers, "--name", fresh]
+        refused = rasfleet("run", *words, "--metrics", port)
+
+    assert (refused.returncode, "Address already in use" in refused.stderr) == (2, True)
+    assert rasfleet("info", fresh, "--kafka", there.servers).stderr.endswith("there is none of this name\n")

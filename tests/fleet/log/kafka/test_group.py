@@ -6,6 +6,7 @@ import pytest
 
 from fleet.log.kafka import group
 from fleet.log.kafka.group import RoundRobinPartitionAssignor
+from fleet.log.protocol import LogError
 
 REAL = RoundRobinPartitionAssignor.assign
 
@@ -16,14 +17,14 @@ def given():
     return []
 
 
-async def lived(log, given, enough):
+async def lived(log, given, enough, instance=None):
     """A member until it was given enough; returns it."""
 
     async def revoked():
         pass
 
     async def whole():
-        member = log.group(given.append, revoked)
+        member = log.group(given.append, revoked, instance=instance)
         living = asyncio.ensure_future(member.live())
         while not enough():  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.05)
@@ -70,3 +71,25 @@ async def test_members_that_are_more_than_the_partitions_stay(log, given, monkey
 
     assert given == [frozenset()]
     assert member.made == 1
+
+
+@pytest.mark.parametrize(("instance", "refused"), [("1234abcd-0", True), (None, False)])
+async def test_a_run_that_a_program_carries_out_is_told_from_one_that_somebody_joined(
+    log, given, monkeypatch, instance, refused
+):
+    monkeypatch.setattr("fleet.log.kafka.log.SESSION_MS", 0)
+    monkeypatch.setattr("fleet.log.kafka.log.HEARTBEAT_MS", 0)
+    gone = []
+    living = asyncio.ensure_future(lived(log, given, lambda: gone, instance))
+    while not (given and given[-1]):  # noqa: ASYNC110 (nobody tells)
+        await asyncio.sleep(0.05)
+    try:
+        await asyncio.to_thread(log.wait_for_nobody)
+        found = ""
+    except LogError as fault:
+        found = str(fault)
+    gone.append(True)
+    await living
+
+    assert ("another program carries it out, with workers at 127.0.0.1" in found) == refused
+    await asyncio.to_thread(log.wait_for_nobody)

@@ -375,6 +375,8 @@ async def _prepared(brokers: Brokers, run: str, new: Manifest | None, say: Calla
             manifest = new
             await _begin(topics, run, new, lambda ask: asked(brokers, say, ask))
         await topics.ensure(run, OF_A_RUN, manifest.partitions)
+        for lost in await topics.loses(run, OF_A_RUN):
+            say(lost)
     finally:
         await parted(admin.close())
     return manifest

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from fleet.codec import TOPICS
@@ -38,6 +39,7 @@ _EVERY: Final = {
     "compression.type": "producer",
     "unclean.leader.election.enable": "false",  # what was acknowledged is never given up to go on sooner
 }
+KEEPS: Final = ("cleanup.policy", "retention.bytes", "retention.ms")  # what says how long records stay
 _KEPT: Final = {"cleanup.policy": "delete"}
 _COMPACTED: Final = {  # the segment that is written to is not compacted, so it is small
     "cleanup.policy": "compact",
@@ -98,6 +100,24 @@ class Topics:
         for name, count in expected.items():
             if found[name] != count:
                 raise LogError(f"topic {name}: {found[name]} partitions, the run's manifest says {count}")
+
+    async def loses(self, run: str, topics: Sequence[str]) -> list[str]:
+        """What settings would make a broker remove records, as far as this user may see them."""
+        names = {topic_of(run, topic): SETTINGS[topic] for topic in topics}
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        try:
+            answers = await self._admin.describe_configs(asked)
+        except TROUBLE:
+            return []
+        found = []
+        for code, _, _, name, settings in (part for answer in answers for part in answer.resources):
+            there = {} if code else {setting[0]: setting[1] for setting in settings}
+            found += [
+                f"topic {name} has {key}={there[key]}, a run's has {names[name][key]}: brokers remove records"
+                for key in KEEPS
+                if there.get(key, names[name][key]) != names[name][key]
+            ]
+        return sorted(found)
 
     async def check_shown(self, run: str, names: Sequence[str]) -> None:
         """Brokers list no topic that a user may not see. Raises LogError where one of these is such a one."""

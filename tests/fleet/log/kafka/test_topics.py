@@ -99,6 +99,16 @@ def test_of_programs_that_begin_a_run_at_once_one_has_it_and_its_manifest_stays(
     assert all(f"run {fresh}: " in one and "choose another name" in one for one in came if one != seed)
 
 
+async def test_a_topic_that_would_lose_records_is_said(log, brokers, opened):
+    name = topic_of(log.run, SYNDROME)
+    changed = ConfigResource(ConfigResourceType.TOPIC, name, {"retention.ms": "1000"})
+    told = []
+    await asked(brokers, lambda admin: admin.alter_configs([changed]))
+    await asyncio.to_thread(lambda: opened(KafkaLog.open(brokers, log.run, say=told.append)))
+
+    assert told == [f"topic {name} has retention.ms=1000, a run's has -1: brokers remove records"]
+
+
 def test_a_start_that_was_cut_off_leaves_a_name_that_can_be_freed(brokers, fresh):
     async def claimed(admin):
         await Topics(admin).claim(fresh, 3)

@@ -28,6 +28,8 @@ from nodes.events import COMMAND, Level, Why
 from nodes.spec.layout import Malformed
 
 MAILBOX_COMMANDS: Final = 1024  # that wait in front of a shard
+TAKEN_BYTES_MAX: Final = 16 << 20  # of commands that it holds: one may have a megabyte, whoever sent it
+PAUSE_S: Final = 0.01  # until it is looked again whether some were handled
 STATE_FORMAT: Final = 1  # of ShardState
 
 
@@ -107,6 +109,7 @@ class Shard:
         self.actors.refused = self._refuse
         self._commands = PartitionDigest()  # of those that were handled
         self._taken: deque[tuple[int, Commands]] = deque()  # by count, and not all of them counted in it
+        self._taken_bytes = 0
         self._stopped = False
         self._first = 0  # commands that were handled before
         self._offsets = Offsets()
@@ -218,8 +221,12 @@ class Shard:
     async def _take(self) -> None:
         while (found := await self._feed.next()).values:
             self._count()
+            while self._taken_bytes > TAKEN_BYTES_MAX:
+                await asyncio.sleep(PAUSE_S)
+                self._count()
             count = self._taken[-1][0] + len(self._taken[-1][1].values) if self._taken else self.commands
             self._taken.append((count, found))
+            self._taken_bytes += sum(map(len, found.values))
             self._offsets.add(count, found.offset)
             await self.actors.send([_mail(value) for value in found.values])
         await self.actors.close()
@@ -231,6 +238,7 @@ class Shard:
             self._commands.add(found.values[counted - first : self.commands - first])
             if self._commands.count == first + len(found.values):
                 self._taken.popleft()
+                self._taken_bytes -= sum(map(len, found.values))
 
     def _refuse(self, handled: int, why: Why) -> None:
         """A command was not done: a dead letter says so, in its place among the events."""

@@ -12,6 +12,7 @@ from fleet.codec import EVENT_SIZE_MAX, decode_event, encode
 from fleet.copying import copy
 from fleet.engine.again import run_again
 from fleet.engine.run import Run
+from fleet.engine.shard import Shard
 from fleet.integrity import check
 from fleet.log.files import FileLog
 from fleet.log.protocol import LOST, Written
@@ -229,3 +230,25 @@ def test_the_end_of_a_run_tells_its_letters(tmp_path):
 
     assert (done.code, "dead letters" in done.out) == (0, True)
     assert sum(told["dead_letters"].values()) == len(NONSENSE)
+
+
+def test_of_large_commands_a_shard_holds_no_more_than_its_bound(monkeypatch, tmp_path):
+    monkeypatch.setattr("fleet.engine.shard.TAKEN_BYTES_MAX", 200_000)
+    seen = []
+    real = Shard._take
+
+    async def watched(shard):
+        task = asyncio.ensure_future(real(shard))
+        while not task.done():
+            seen.append(shard._taken_bytes)
+            await asyncio.sleep(0)
+        await task
+
+    monkeypatch.setattr(Shard, "_take", watched)
+    plan, log = begun(None, tmp_path / "run")
+    for number in range(1, 101):
+        sent(log, [Written(0, b"", bytes(90_000 + number))])
+    summary = carried_out(Run(log, plan), log).summary()
+
+    assert summary.dead_letters == {"oversized": 100}
+    assert 0 < max(seen) < 3_000_000, "the bound, and what a feed hands out at once"

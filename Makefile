@@ -65,20 +65,20 @@ soak: $(DEV_READY) ## 15 minutes of storms that are faster than the disk takes t
 	$(BIN)/python -m tests.soak
 
 .PHONY: kafka kafka-3 kafka-secured kafka-stop kafka-status
-kafka: | $(BIN)/python ## Start an Apache Kafka broker on 127.0.0.1:9092 (Java 17, Maven; no Docker).
+kafka: | $(BIN)/pip ## Start an Apache Kafka broker on 127.0.0.1:9092 (Java 17, Maven; no Docker).
 	@$(BIN)/python -m deploy.kafka start
 
-kafka-3: | $(BIN)/python ## Start three nodes on 127.0.0.1:9192 to 9194.
+kafka-3: | $(BIN)/pip ## Start three nodes on 127.0.0.1:9192 to 9194.
 	@$(BIN)/python -m deploy.kafka start .kafka/three --nodes 3 --port 9192
 
-kafka-secured: | $(BIN)/python ## Start a broker with SASL_SSL and ACLs on 127.0.0.1:9292.
+kafka-secured: | $(BIN)/pip ## Start a broker with SASL_SSL and ACLs on 127.0.0.1:9292.
 	@$(BIN)/python -m deploy.kafka start .kafka/secured --secured --port 9292
 
-kafka-stop: | $(BIN)/python ## Stop them; what they hold stays in .kafka.
+kafka-stop: | $(BIN)/pip ## Stop them; what they hold stays in .kafka.
 	@for made in .kafka/*/cluster.json; do \
 	  [ ! -e $$made ] || $(BIN)/python -m deploy.kafka stop $${made%/*}; done
 
-kafka-status: | $(BIN)/python ## Say where each node stands: address, pid, memory, log.
+kafka-status: | $(BIN)/pip ## Say where each node stands: address, pid, memory, log.
 	@for made in .kafka/*/cluster.json; do \
 	  [ ! -e $$made ] || $(BIN)/python -m deploy.kafka status $${made%/*} || true; done
 

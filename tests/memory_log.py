@@ -65,7 +65,7 @@ class MemoryFeed:
 
     async def next(self):
         while not self._stopped:
-            stored = self._stored[self._offset :]
+            stored = self._stored[self._offset : self._end]
             found = Commands(self._offset, [record.value for record in stored], [record.key for record in stored])
             self._offset = found.behind
             if stored or (self._end is not None and self._offset >= self._end):

@@ -165,6 +165,8 @@ class FileFeed:
         pause_s = POLL_S
         while not self._stopped and (self._end is None or self._offset < self._end):
             found = await asyncio.to_thread(self._read)
+            if self._end is not None:
+                found, _ = found.split(self._end)
             if found.values:
                 self._offset = found.behind
                 return found

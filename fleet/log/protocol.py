@@ -122,6 +122,14 @@ class Commands(NamedTuple):
         """The offset behind the last."""
         return self.offset + len(self.values)
 
+    def split(self, offset: int) -> "tuple[Commands, Commands]":
+        """Those in front of an offset, and those from it on."""
+        at = max(0, offset - self.offset)
+        return (
+            Commands(self.offset, self.values[:at], self.keys[:at]),
+            Commands(self.offset + at, self.values[at:], self.keys[at:]),
+        )
+
 
 class CommandFeed(Protocol):
     """The commands of one partition from an offset on, as they come."""

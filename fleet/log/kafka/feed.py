@@ -40,8 +40,7 @@ class KafkaFeed:
     async def next(self) -> Commands:
         """Further commands, durable; waits for some. Raises LogError."""
         while not self._stopped:
-            if self._runs:
-                given = self._runs.popleft()
+            if self._runs and (given := self._in_front()).values:
                 self._behind = given.behind
                 return given
             if self._end is not None and self._reader.position >= self._end:
@@ -49,6 +48,15 @@ class KafkaFeed:
             for run in runs_of(await self._loop.wait(self._reader.next(POLL_S))):
                 self._runs.extend(_cut(run))
         return Commands(self._behind, [], [])
+
+    def _in_front(self) -> Commands:
+        """Of the next run what stands in front of the end; the rest stays, the end may be taken back."""
+        run = self._runs.popleft()
+        if self._end is None or run.behind <= self._end:
+            return run
+        given, rest = run.split(self._end)
+        self._runs.appendleft(rest)
+        return given
 
     def close(self) -> None:
         """Be done with it."""

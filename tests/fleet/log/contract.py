@@ -250,6 +250,36 @@ class LogContract:
         feed.close()
         await log.close()
 
+    @pytest.mark.parametrize(("sizes", "end"), [((9,), 4), ((2, 2, 9), 4), ((4, 4, 4), 4), ((3, 300, 3), 290)])
+    async def test_what_stands_behind_the_end_is_not_handed_out_however_it_was_written(self, make, sizes, end):
+        log, again = make(PARTITIONS)
+        numbers = iter(range(sum(sizes)))
+        for size in sizes:
+            await log.append_commands(0, [record(next(numbers)) for _ in range(size)])
+        feed = again().feed(0, 1)
+        feed.finish(end)
+        found = []
+        while given := (await feed.next()).values:
+            found += given
+
+        assert found == [record(n).value for n in range(1, end)]
+        feed.close()
+        await log.close()
+
+    async def test_an_end_that_is_said_late_cuts_what_was_not_handed_out(self, make):
+        log, again = make(PARTITIONS)
+        await log.append_commands(0, [record(n) for n in range(600)])
+        feed = again().feed(0, 0)
+        first = await feed.next()
+        feed.finish(max(first.behind, 300))
+        behind = first.behind
+        while (given := await feed.next()).values:
+            behind = given.behind
+
+        assert behind == max(first.behind, 300)
+        feed.close()
+        await log.close()
+
     async def test_a_feed_that_is_stopped_ends(self, make):
         log, again = make(PARTITIONS)
         feed = again().feed(1, 0)

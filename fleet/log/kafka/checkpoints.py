@@ -21,7 +21,9 @@ from fleet.log.protocol import CHECKPOINTS_MAX, Checkpoint, Entry, Unusable, usa
 
 CHUNK_BYTES: Final = 512 * 1024
 FORMAT: Final = 1
-WINDOW: Final = 32  # records looked at together when reading backwards: of chunks, 16 MiB
+WINDOW: Final = 32  # records looked at together when reading backwards, at first
+WINDOW_BYTES_MAX: Final = 4 << 20  # of a window's records; one that has more is read in smaller ones
+RECORD_BYTES: Final = 300  # about what a record takes besides its key and value
 STAMP_MS: Final = 0  # of a checkpoint's records: it has no time of its own
 
 
@@ -129,17 +131,40 @@ async def _heads(windows: AsyncIterator[list[Entry]]) -> AsyncIterator[Entry]:
         for entry in window:
             if entry.key.count(b"/") == 1:
                 yield entry
+        window.clear()  # before the next one is read
 
 
-async def backwards(reader: Reader, *, window: int = WINDOW) -> AsyncGenerator[list[Entry], None]:
-    """The records of a partition, the last one first; read in windows, and no more of them than are wanted."""
+async def backwards(
+    reader: Reader, *, window: int = WINDOW, size_max: int = WINDOW_BYTES_MAX
+) -> AsyncGenerator[list[Entry], None]:
+    """The records of a partition, the last one first; read in windows, and no more of them than are wanted.
+
+    A window grows while records are small, and shrinks where it would hold too much. Whoever is done with one
+    clears it before asking for the next: then no two are held.
+    """
     try:
         end = await reader.end()
         while end > 0:
-            reader.go(max(0, end - window))
-            start = reader.position
-            yield (await reader.all_to(end))[::-1]
-            end = start
-            window *= 2
+            start = max(0, end - window)
+            found, size = await _between(reader, start, end, size_max)
+            if size > size_max and window > 1:
+                window = max(1, min(window, end) // 2)
+            else:
+                found.reverse()
+                yield found
+                end = start
+                window *= 2 if size <= size_max // 2 else 1
+            del found  # before the next one is read
     finally:
         await reader.close()
+
+
+async def _between(reader: Reader, start: int, end: int, size_max: int) -> tuple[list[Entry], int]:
+    """The records between two offsets and their size, as far as these are looked at: up to what is too much."""
+    found: list[Entry] = []
+    size = 0
+    reader.go(start)
+    while size <= size_max and (part := await reader.upto(end)):
+        size += sum(RECORD_BYTES + len(entry.key) + len(entry.value) for entry in part)
+        found += part
+    return found, size

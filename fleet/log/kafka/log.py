@@ -158,6 +158,7 @@ class KafkaLog:
         try:
             while (window := self.loop.call(_next(windows))) is not None:
                 yield from window
+                window.clear()  # before the next one is read
         finally:
             self.loop.post(_closed(windows))
 

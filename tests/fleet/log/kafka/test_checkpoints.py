@@ -1,16 +1,19 @@
 """Checkpoints on Kafka: the last whole one counts, and it is found without reading the topic."""
 
 import asyncio
+import functools
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fleet.log.kafka import checkpoints
 from fleet.log.kafka.checkpoints import backwards
 from fleet.log.kafka.names import CHECKPOINT
-from fleet.log.protocol import CHECKPOINTS_MAX, Checkpoint
-from nodes.events import CPER, SYNDROME
-from tests.fleet.log.contract import event, events
+from fleet.log.protocol import CHECKPOINTS_MAX, Checkpoint, Entry
+from nodes.events import COMMAND, CPER, SYNDROME
+from tests.fleet.log.contract import event, events, record
 
 
 def checkpoint(number, size=100):
@@ -145,6 +148,95 @@ async def test_reading_backwards_reads_no_more_than_is_wanted(log):
     first, second = await log.loop.wait(last())
     assert [int(entry.value) for entry in first] == list(range(999, 989, -1))
     assert [int(entry.value) for entry in second] == list(range(989, 969, -1))
+
+
+class Value(bytes):
+    """Bytes that are counted while somebody holds them."""
+
+    held = most = 0
+
+    @classmethod
+    def made(cls, size):
+        cls.held += size
+        cls.most = max(cls.most, cls.held)
+        return cls(size)
+
+    def __del__(self):
+        Value.held -= len(self)
+
+
+class Sized:
+    """A reader of records of these sizes (fleet.log.kafka.reader.Reader). None: no record stands there."""
+
+    def __init__(self, sizes, part):
+        self._sizes = sizes
+        self._part = part  # records that come at once
+        self.position = 0
+        self.read = 0  # records
+
+    async def end(self):
+        return len(self._sizes)
+
+    def go(self, position):
+        self.position = position
+
+    async def upto(self, end):
+        found = []
+        while not found and self.position < end:
+            offsets = range(self.position, min(self.position + self._part, end))
+            self.position = offsets.stop
+            found = [
+                Entry(COMMAND, 0, offset, 0, b"", Value.made(self._sizes[offset]))
+                for offset in offsets
+                if self._sizes[offset] is not None
+            ]
+        self.read += len(found)
+        return found
+
+    async def close(self):
+        pass
+
+
+async def walked(reader, **given):
+    """The offsets that come backwards, one after another."""
+    Value.held = Value.most = 0
+    offsets = []
+    async for window in backwards(reader, **given):
+        offsets += [entry.offset for entry in window]
+        window.clear()
+    return offsets
+
+
+BOUND = 100_000
+
+
+async def test_reading_backwards_holds_a_window_of_bounded_size_however_large_records_are():
+    sizes = [10_000] * 300 + [1] * 3000 + [10_000] * 300
+    reader = Sized(sizes, part=2)
+    offsets = await walked(reader, size_max=BOUND)
+
+    assert offsets == list(range(3600))[::-1]
+    assert Value.most <= BOUND + 2 * 10_000
+    assert reader.read < 2 * len(sizes)
+
+
+@given(
+    st.lists(st.none() | st.sampled_from([0, 10, 5_000, 2 * BOUND]), max_size=60),
+    st.integers(1, 9),
+    st.integers(1, 40),
+)
+def test_every_record_comes_once_backwards_whatever_its_size(sizes, part, window):
+    offsets = asyncio.run(walked(Sized(sizes, part), window=window, size_max=BOUND))
+
+    assert offsets == [offset for offset, size in enumerate(sizes) if size is not None][::-1]
+    assert Value.held == 0
+
+
+async def test_large_commands_are_found_backwards_in_windows_that_hold_few(log, monkeypatch):
+    await log.append_commands(0, [record(n, 200_000) for n in range(30)])
+    monkeypatch.setattr("fleet.log.kafka.log.backwards", functools.partial(backwards, size_max=1_000_000))
+
+    assert [entry.offset for entry in log.commands_backwards(0)] == list(range(30))[::-1]
 
 
 def test_a_partition_without_a_checkpoint_has_none(log):

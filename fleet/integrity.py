@@ -82,12 +82,12 @@ class Checker:
         if len(self.problems) < PROBLEMS_MAX:
             self.problems.append(Problem(place, offset, reason, torn))
 
-    def partition(self, log: FileLog, content: int, partition: int) -> None:
+    def partition(self, log: FileLog, content: int, partition: int, summary: Summary | None) -> None:
         """All frames of one partition's events or commands."""
         topics = [topic for topic in TOPICS if (topic == COMMAND) == (content == COMMANDS)]
         for topic in topics:
             self.digests[topic, partition] = PartitionDigest()
-        order = Order()
+        order = Order(handled_of(summary, partition))
         checkpoint = None
         for path, found in log.frames(content, partition):
             if isinstance(found, Damage):
@@ -153,7 +153,9 @@ class Checker:
                 self.tell(place, start, f"{where}: {fault}")
                 return
             event = decode_any(COMMAND, entry.value)
-        is_ours = entry.topic != COMMAND or (is_planned(event) and order.expected(event) == event.n)
+        is_ours = entry.topic != COMMAND or (
+            not order.waits and is_planned(event) and order.expected(event) == event.n
+        )
         reason = (self._wrong(entry, event) if is_ours else "") or order.wrong(entry, event)
         if reason:
             self.tell(place, start, f"{where}: {reason}")
@@ -172,9 +174,16 @@ class Checker:
 
 
 class Order:
-    """Positions and sequences of one partition as they come. Behind damage they are taken up anew."""
+    """Positions and sequences of one partition as they come. Behind damage they are taken up anew.
 
-    def __init__(self) -> None:
+    ``handled``: commands that the run handled; further ones wait, and may be anything. None: it goes on.
+    ``holes``: not every offset has a command.
+    """
+
+    def __init__(self, handled: int | None = None, *, holes: bool = False) -> None:
+        self._handled = handled
+        self._holes = holes
+        self._commands = 0  # that came
         self._positions: dict[str, int] = {}  # topic -> next n
         self._sequences: dict[str, int] = {}  # host -> next sequence
         self._number = 0  # of the plan's last command
@@ -196,15 +205,24 @@ class Order:
         """What of the positions is wrong; the sequences are kept until the frame ends."""
         expected = self._positions.get(entry.topic, entry.offset if self._gap else 0)
         self._positions[entry.topic] = entry.offset + 1
+        if entry.topic == COMMAND:
+            waits = self.waits
+            self._commands += 1
+            if entry.offset < expected or (entry.offset > expected and not self._holes):
+                return f"offset {expected} is missing"
+            return "" if waits else self._wrong_command(event)
         if entry.offset != expected:
             return f"offset {expected} is missing"
-        if entry.topic == COMMAND:
-            return self._wrong_command(event)
         if event.n != entry.offset:
             return f"the event says that it is the {event.n}th"
         if not isinstance(event, ClockAdvanced | CommandRefused):
             self._of_frame.setdefault(event.host, []).append(event.sequence)
         return ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next command was sent to a run that was over."""
+        return self._handled is not None and self._commands >= self._handled
 
     def expected(self, event: Command | ClockAdvanced) -> int:
         """Number of the plan's next command, which this one should be."""
@@ -244,6 +262,12 @@ class Order:
 
 def _first_gap(found: list[int], expected: int) -> int:
     return next((want for want, got in enumerate(found, expected) if want != got), expected)
+
+
+def handled_of(summary: Summary | None, partition: int) -> int | None:
+    """How many commands of a partition a run that is over handled."""
+    counts = [] if summary is None else summary.counts.get(COMMAND, [])
+    return counts[partition] if partition < len(counts) else None
 
 
 def compare_counts(checker: Checker, summary: Summary, place_of: Callable[[str, int], str]) -> None:
@@ -289,16 +313,17 @@ def check(log: FileLog) -> Report:
     if not manifest_holds:
         checker.tell(str(log.folder / MANIFEST), 0, OTHER_MANIFEST)
         (log.run,) = log.runs_in_heads()  # it is told once, and all else is checked
+    summary = log.summary()
     for content in (COMMANDS, EVENTS):
         for partition in range(log.manifest.partitions):
-            checker.partition(log, content, partition)
+            checker.partition(log, content, partition, summary)
     for path in log.strangers():
         checker.tell(str(path), 0, "does not belong to this run")
 
     def place_of(topic: str, partition: int) -> str:
         return str(log.path(COMMANDS if topic == COMMAND else EVENTS, partition))
 
-    return report_of(checker, log.title, log.summary(), place_of)
+    return report_of(checker, log.title, summary, place_of)
 
 
 def glance(log: FileLog, summary: Summary, content: int) -> list[Problem]:

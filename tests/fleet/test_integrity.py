@@ -1,16 +1,19 @@
 """What is wrong with a log on files: a file that is gone is named once, and so is a manifest that was changed."""
 
+import asyncio
 import json
 import shutil
 
 import pytest
 
+from fleet.codec import encode
 from fleet.engine.inject import inject
 from fleet.integrity import check, glance
 from fleet.log.files import FileLog
 from fleet.log.frames import COMMANDS, EVENTS, FILE_HEAD_SIZE
-from fleet.log.protocol import CorruptLog
+from fleet.log.protocol import CorruptLog, Written
 from fleet.view.tracing import Wanted
+from nodes.events import ClockAdvanced
 from tests.runs import storm
 
 CONTENTS = {"commands": COMMANDS, "events": EVENTS}
@@ -114,6 +117,18 @@ def test_a_glance_finds_nothing_wrong_with_a_whole_run_nor_with_commands_that_wa
     log.commands(0).close()
 
     assert [glance(log, log.summary(), content) for content in CONTENTS.values()] == [[], []]
+
+
+REFUSED_CLOCK = encode(ClockAdvanced(10**9, "", 0, 5))  # of a plan that has no such number
+
+
+def test_whatever_is_sent_to_a_run_that_is_over_waits_and_is_nothing_wrong(copied):
+    log = copied()
+    asyncio.run(log.append_commands(3, [Written(7, b"key", REFUSED_CLOCK), Written(7, b"key", b"none")]))
+    asyncio.run(log.close())
+
+    report = check(log)
+    assert (report.problems, report.waiting) == ([], 2)
 
 
 HURTS = {

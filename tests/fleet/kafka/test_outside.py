@@ -7,6 +7,7 @@ import secrets
 
 import pytest
 import yaml
+from aiokafka import AIOKafkaProducer
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 from jsonschema import Draft7Validator
@@ -98,7 +99,7 @@ def named(messages, key):
 def test_what_is_said_of_a_run_is_what_the_document_says(there, worked_on):
     said, messages, found = consumed(there.servers, RUNS), kept(RUNS), set()
     for each in said:
-        if each.key.decode().partition("/")[0] == worked_on and each.value:
+        if each.key.startswith(worked_on.encode()) and each.value:
             name = named(messages, each.key.decode())
             found.add(name)
             assert [fault.message for fault in messages[name][1].iter_errors(json.loads(each.value))] == [], name
@@ -113,6 +114,31 @@ def test_the_parts_of_checkpoints_have_the_keys_of_the_document(there, worked_on
     }
 
     assert found == messages.keys()
+
+
+async def sent_in_transactions(there, name, host):
+    """Two faults that count, and one in a transaction that is given up; each end of one takes an offset, too."""
+    producer = AIOKafkaProducer(bootstrap_servers=there.servers, transactional_id=name)
+    await producer.start()
+    for number, ends in enumerate((producer.commit_transaction, producer.abort_transaction) * 2, 1):
+        await producer.begin_transaction()
+        value = Packer().pack([2, 0, host, number, 0, ORIGIN, 0, 0x8000_0000])
+        await producer.send_and_wait(f"{name}.{COMMAND}", value, host.encode(), partition_of(host, 3))
+        await ends()
+    await producer.stop()
+
+
+def test_offsets_that_transactions_take_are_nothing_wrong_in_a_log(there, fresh):
+    plan, log = there.begun(fresh, TEXT, **SMALL)
+    carried_out(Run(log, plan), log)
+    asyncio.run(sent_in_transactions(there, fresh, HOSTS[0]))
+    waiting = rasfleet("log", "verify", fresh, "--kafka", there.servers)
+    resumed = rasfleet("resume", fresh, "--kafka", there.servers, "--json")
+    checked = [rasfleet(*words, fresh, "--kafka", there.servers) for words in (["log", "verify"], ["verify"])]
+
+    assert (waiting.code, "4 commands, for rasfleet resume" in waiting.out) == (0, True), waiting.out
+    assert resumed.code == 0, resumed.err
+    assert [done.code for done in checked] == [0, 0], checked
 
 
 def test_a_letter_has_its_reason_and_its_place_in_headers(there, taken):

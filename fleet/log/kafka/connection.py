@@ -20,9 +20,10 @@ from fleet.log.kafka.security import COMPRESSIONS, check_loopback
 from fleet.log.protocol import LogError, Unreachable
 
 CLIENT_ID: Final = "rasfleet"
-CONNECT_S: Final = 8.0  # until brokers that do not answer are called unreachable
+CONNECT_S: Final = 6.0  # until brokers that do not answer are called unreachable; then CLOSE_S and PROBE_S go by
 REQUEST_MS: Final = 10_000  # a broker that does not answer for so long is asked again
 PART_S: Final = 5.0  # that a client gets to close; then it is dropped
+CLOSE_S: Final = 1.0  # the same, of one that never began
 TROUBLE: Final = (KafkaError, OSError, TimeoutError)  # what brokers and the way to them may answer
 
 for _code in range(73, 150):  # that aiokafka has no names for: a number says more than "unknown"
@@ -96,7 +97,7 @@ async def reached(brokers: Brokers) -> AIOKafkaAdminClient:
         async with asyncio.timeout(CONNECT_S):
             await admin.start()
     except TROUBLE as fault:
-        await parted(admin.close())
+        await parted(admin.close(), within_s=CLOSE_S)
         raise Unreachable(
             f"{brokers.servers}: {await why(brokers, fault) or f'no broker answers ({said(fault)})'}"
         ) from None
@@ -121,11 +122,11 @@ def said(fault: BaseException) -> str:
     return f"{name} {number}" if isinstance(number, int) and number >= 0 else name
 
 
-async def parted(closing: Coroutine[Any, Any, object]) -> None:
+async def parted(closing: Coroutine[Any, Any, object], *, within_s: float = PART_S) -> None:
     """Let a client close, for a while. What comes of it ends here, a cancellation of its own included."""
     task = asyncio.ensure_future(closing)
     try:
-        await asyncio.wait({task}, timeout=PART_S)
+        await asyncio.wait({task}, timeout=within_s)
     finally:
         task.cancel()
         task.add_done_callback(_heard)

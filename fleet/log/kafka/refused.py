@@ -27,7 +27,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from fleet.log.kafka.security import OF_BROKERS, NoToken
 
-PROBE_S: Final = 2.0  # of the connection that hears the reason
+PROBE_S: Final = 2.0  # of the connections that hear the reason, one to each address, all at once
 FORBIDDEN: Final = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 FORBIDDEN_CODES: Final = frozenset(fault.errno for fault in FORBIDDEN)
 _OF_CLIENTS: Final = ("bootstrap_servers", "metadata_max_age_ms")  # a connection has no use for these
@@ -36,13 +36,20 @@ _OF_CLIENTS: Final = ("bootstrap_servers", "metadata_max_age_ms")  # a connectio
 async def reason(client: Mapping[str, Any]) -> str:
     """Why brokers do not take this client, as far as one of them says it; else nothing."""
     given = {name: value for name, value in client.items() if name not in _OF_CLIENTS}
-    for host, port, _ in collect_hosts(client["bootstrap_servers"], randomize=False):
-        try:
-            async with asyncio.timeout(PROBE_S):
-                await _connected(host, port, given)
-        except (KafkaError, OSError, TimeoutError) as fault:
-            if said := _told(fault, given):
-                return said
+    hosts = collect_hosts(client["bootstrap_servers"], randomize=False)
+    probes = [asyncio.ensure_future(_heard(host, port, given)) for host, port, _ in hosts]
+    _, late = await asyncio.wait(probes, timeout=PROBE_S)
+    for probe in late:
+        probe.cancel()
+    return next((said for probe in probes if probe not in late and (said := probe.result())), "")
+
+
+async def _heard(host: str, port: int, given: Mapping[str, Any]) -> str:
+    """What one of them says."""
+    try:
+        await _connected(host, port, given)
+    except (KafkaError, OSError, TimeoutError) as fault:
+        return _told(fault, given)
     return ""
 
 

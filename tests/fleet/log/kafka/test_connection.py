@@ -2,14 +2,17 @@
 
 import asyncio
 import socket
+from contextlib import ExitStack
 
 import pytest
-from aiokafka.errors import for_code
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, for_code
 
 from fleet.__main__ import UNREACHABLE, _explained
-from fleet.log.kafka.connection import CONNECT_S, Brokers, parted, said
+from fleet.log.kafka.connection import Brokers, parted, reached, said
 from fleet.log.kafka.log import KafkaLog
 from fleet.log.kafka.producer import QUIET_S
+from fleet.log.kafka.refused import reason
 from fleet.log.protocol import Unreachable
 from nodes.events import COMMAND, SYNDROME
 from tests.fleet.log.contract import entries, events, manifest_of, read, record
@@ -45,7 +48,51 @@ def test_brokers_that_say_nothing_are_unreachable_once_their_time_is_over(silent
         KafkaLog.create(Brokers(silent), "run", manifest_of())
 
     assert capfd.readouterr() == ("", "")
-    assert CONNECT_S < 10
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The seconds that are given to what is waited for, one after another; each is much shorter here."""
+    asked = []
+    timeout, wait = asyncio.timeout, asyncio.wait
+
+    def short_timeout(seconds):
+        asked.append(seconds)
+        return timeout(seconds / 50)
+
+    def short_wait(tasks, **given):
+        asked.append(given["timeout"])
+        return wait(tasks, timeout=given["timeout"] / 50)
+
+    monkeypatch.setattr(asyncio, "timeout", short_timeout)
+    monkeypatch.setattr(asyncio, "wait", short_wait)
+    return asked
+
+
+async def refusing(_):
+    raise KafkaConnectionError
+
+
+@pytest.mark.parametrize("addresses", [1, 3])
+@pytest.mark.parametrize("start", [AIOKafkaAdminClient.start, refusing], ids=["silent", "refused"])
+async def test_whatever_brokers_do_not_say_it_is_over_within_9_s(waits, monkeypatch, addresses, start):
+    monkeypatch.setattr(AIOKafkaAdminClient, "start", start)
+    with ExitStack() as kept:
+        servers = [kept.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(addresses)]
+        named = ",".join(f"127.0.0.1:{server.getsockname()[1]}" for server in servers)
+        with pytest.raises(Unreachable):
+            await reached(Brokers(named))
+
+    assert len(waits) >= 2
+    assert sum(waits) <= 9
+
+
+async def test_of_several_addresses_the_one_that_gives_a_reason_is_heard_behind_a_silent_one(silent):
+    closing = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with closing:
+        port = closing.sockets[0].getsockname()[1]
+
+        assert "it may want TLS" in await reason(Brokers(f"{silent},127.0.0.1:{port}").client())
 
 
 def test_an_error_that_the_client_has_no_name_for_is_told_by_its_number():

@@ -3,10 +3,14 @@
 import json
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from fleet.place import of_brokers
+
+if TYPE_CHECKING:
+    from fleet.log.kafka.kept import Removed
 
 
 @click.command()
@@ -26,6 +30,7 @@ def topics(run: str, kafka: str | None, action: str | None, *, yes: bool, as_jso
     rasfleet topics RUN --acls | sh -s -- --bootstrap-server HOST:PORT --command-config ADMIN.PROPERTIES
     """
     from fleet.log.kafka import kept
+    from fleet.log.kafka.names import word_of
     from fleet.place import brokers_of, servers_of
 
     if action == "acls":
@@ -34,8 +39,9 @@ def topics(run: str, kafka: str | None, action: str | None, *, yes: bool, as_jso
     brokers = brokers_of(servers_of(kafka))
     if action == "delete":
         if not yes and not _confirmed(run):
-            raise click.UsageError(f"run {run} is left as it is; say --yes to remove it")
-        click.echo(f"run {run}: {kept.delete(brokers, run)} topics removed", err=True)
+            raise click.UsageError(f"run {word_of(run)} is left as it is; say --yes to remove it")
+        removed = kept.delete(brokers, run)
+        click.echo(f"run {word_of(run)}: removed {_told(removed)}", err=True)
         return
     if action == "create":
         kept.create(brokers, run)
@@ -47,6 +53,15 @@ def topics(run: str, kafka: str | None, action: str | None, *, yes: bool, as_jso
         click.echo(f"{topic.name}: {topic.partitions} partitions, {topic.replicas} replicas")
         for name, value in topic.settings.items():
             click.echo(f"  {name:36}{value}")
+
+
+def _told(removed: "Removed") -> str:
+    from fleet.log.kafka.names import RUNS
+
+    topics, records = removed
+    said = [f"{topics} topic{'s' * (topics != 1)}"] if topics else []
+    said += [f"{records} record{'s' * (records != 1)} of {RUNS}"] if records else []
+    return " and ".join(said)
 
 
 def _print_acls(run: str, *, as_json: bool) -> None:
@@ -61,9 +76,11 @@ def _print_acls(run: str, *, as_json: bool) -> None:
 
 def _confirmed(run: str) -> bool:
     """Asked on a terminal, and only there."""
+    from fleet.log.kafka.names import word_of
+
     if not sys.stdin.isatty():
         return False
-    return click.confirm(f"Remove run {run}, all its commands and events?", err=True)
+    return click.confirm(f"Remove run {word_of(run)}, all its commands and events?", err=True)
 
 
 command = topics

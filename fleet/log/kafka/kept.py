@@ -15,11 +15,11 @@ from fleet.log.kafka.acls import GROUP, TOPIC, forbidden
 from fleet.log.kafka.connection import TROUBLE, Brokers, parted, reached, said
 from fleet.log.kafka.log import OF_A_RUN, asked
 from fleet.log.kafka.loop import Loop
-from fleet.log.kafka.manifests import decoded
-from fleet.log.kafka.names import RUNS, checked_name, group_of, topic_of
+from fleet.log.kafka.manifests import Runs, decoded, manifest_in
+from fleet.log.kafka.names import RUNS, checked_name, group_of, is_name, topic_of, word_of
 from fleet.log.kafka.refused import FORBIDDEN_CODES
 from fleet.log.kafka.topics import SETTINGS, Topics
-from fleet.log.protocol import LogError
+from fleet.log.protocol import CorruptLog, LogError
 from fleet.manifest import Manifest, Summary
 
 Done = TypeVar("Done")
@@ -36,6 +36,20 @@ class Kept(NamedTuple):
     ended: int  # shards that have
 
 
+class Unread(NamedTuple):
+    """A run that brokers keep and that cannot be read: somebody else wrote its manifest, or another program."""
+
+    run: str
+    why: str
+
+
+class Removed(NamedTuple):
+    """What was there of a run."""
+
+    topics: int
+    records: int  # keys of the topic of all runs
+
+
 class Topic(NamedTuple):
     """A topic as it is there."""
 
@@ -45,10 +59,10 @@ class Topic(NamedTuple):
     settings: dict[str, str]  # those that a run asks for
 
 
-def runs(brokers: Brokers) -> list[Kept]:
+def runs(brokers: Brokers) -> list[Kept | Unread]:
     """The runs that there are, by name. Raises LogError, Unreachable within 10 s."""
 
-    async def found(admin: AIOKafkaAdminClient) -> list[Kept]:
+    async def found(admin: AIOKafkaAdminClient) -> list[Kept | Unread]:
         if not await _has_runs(admin):
             return []
         values = await asked(brokers, lambda _: None, lambda told: told.all())
@@ -65,14 +79,17 @@ async def _has_runs(admin: AIOKafkaAdminClient) -> bool:
     return False
 
 
-def _kept(run: str, values: dict[str, bytes]) -> Kept:
-    summary = values.get(f"{run}/summary")
-    return Kept(
-        run,
-        decoded(run, values[run], Manifest),
-        decoded(f"{run}/summary", summary, Summary) if summary else None,
-        sum(bool(value) for key, value in values.items() if key.startswith(f"{run}/shard/")),
-    )
+def _kept(run: str, values: dict[str, bytes]) -> Kept | Unread:
+    if not is_name(run):
+        return Unread(run, "no run has such a name")
+    stored = values.get(f"{run}/summary")
+    try:
+        manifest = manifest_in(run, values[run])
+        summary = decoded(f"{run}/summary", stored, Summary) if stored else None
+    except CorruptLog as fault:
+        return Unread(run, fault.reason)
+    ended = sum(bool(value) for key, value in values.items() if key.startswith(f"{run}/shard/"))
+    return Kept(run, manifest, summary, ended)
 
 
 def topics(brokers: Brokers, run: str) -> list[Topic]:
@@ -117,29 +134,46 @@ def create(brokers: Brokers, run: str) -> None:
     _with_admin(brokers, made)
 
 
-def delete(brokers: Brokers, run: str) -> int:
-    """Remove a run: its group, its topics, then all that is said about it. How many topics. Raises LogError."""
+def delete(brokers: Brokers, run: str) -> Removed:
+    """Remove a run: its group, its topics, then all that is said about it. Raises LogError.
 
-    async def removed(admin: AIOKafkaAdminClient) -> int:
+    A name that no run may have has neither group nor topics, but somebody may have said something of it.
+    """
+    if "/" in run:
+        raise LogError(f"run {word_of(run)}: no name, '/' stands behind one")
+
+    async def removed(admin: AIOKafkaAdminClient) -> Removed:
         if not await _has_runs(admin):
-            raise LogError(f"run {run}: there is none of this name")
-        await _disband(admin, run)
-        names = await _of_run(admin, run)
-        answer = await admin.delete_topics(names) if names else None
-        for name, code, *_ in answer.topic_error_codes if answer is not None else ():
-            if code in FORBIDDEN_CODES:
-                raise LogError(forbidden(run, "Delete", TOPIC, name))
-            if code not in (0, _GONE):
-                raise LogError(f"topic {name}: cannot be removed ({for_code(code).__name__} {code})")
-        values = await asked(brokers, lambda _: None, lambda told: told.all())
-        told_of = [key for key, value in values.items() if value and (key == run or key.startswith(f"{run}/"))]
-        if not names and not told_of:
-            raise LogError(f"run {run}: there is none of this name")
-        for key in sorted(told_of, reverse=True):  # the manifest last
-            await asked(brokers, lambda _: None, lambda told, key=key: told.put(key, None))  # type: ignore[misc]
-        return len(names)
+            raise LogError(f"run {word_of(run)}: there is none of this name")
+        names = []
+        if is_name(run):
+            await _disband(admin, run)
+            names = await _of_run(admin, run)
+            await _delete_topics(admin, run, names)
+        records = await asked(brokers, lambda _: None, lambda told: _forget(told, run))
+        if not names and not records:
+            raise LogError(f"run {word_of(run)}: there is none of this name")
+        return Removed(len(names), records)
 
     return _with_admin(brokers, removed)
+
+
+async def _delete_topics(admin: AIOKafkaAdminClient, run: str, names: list[str]) -> None:
+    answer = await admin.delete_topics(names) if names else None
+    for name, code, *_ in answer.topic_error_codes if answer is not None else ():
+        if code in FORBIDDEN_CODES:
+            raise LogError(forbidden(run, "Delete", TOPIC, name))
+        if code not in (0, _GONE):
+            raise LogError(f"topic {name}: cannot be removed ({for_code(code).__name__} {code})")
+
+
+async def _forget(told: Runs, run: str) -> int:
+    """Take away all that is said about a run; how much that was."""
+    values = await told.all()
+    keys = [key for key, value in values.items() if value and (key == run or key.startswith(f"{run}/"))]
+    for key in sorted(keys, reverse=True):  # the manifest last
+        await told.put(key, None)
+    return len(keys)
 
 
 async def _disband(admin: AIOKafkaAdminClient, run: str) -> None:

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from fleet.log.kafka.names import RUNS
+from fleet.log.kafka.names import ANY_BYTES, RUNS
 from fleet.log.kafka.reader import Reader
 from fleet.log.kafka.stream import Stream
 from fleet.log.protocol import CorruptLog, LogError
@@ -40,7 +40,7 @@ class Runs:
             entries = await reader.all_to(await reader.end())
         finally:
             await reader.close()
-        return {entry.key.decode(errors="replace"): entry.value for entry in entries}
+        return {entry.key.decode(errors=ANY_BYTES): entry.value for entry in entries}
 
     async def get(self, key: str, kind: type[Kept]) -> Kept | None:
         """The value of a key; None where there is none. Raises CorruptLog."""
@@ -50,7 +50,7 @@ class Runs:
     async def put(self, key: str, value: object) -> None:
         """Give a key a value; None takes it away."""
         stored = b"" if value is None else msgspec.json.encode(value)
-        await self._stream.append([(STAMP_MS, key.encode(), stored)])
+        await self._stream.append([(STAMP_MS, key.encode(errors=ANY_BYTES), stored)])
 
     async def check_new(self, run: str) -> None:
         """Raises LogError where there is such a run."""
@@ -65,10 +65,15 @@ class Runs:
         stored = (await self.all()).get(run)
         if not stored:
             raise LogError(f"run {run}: there is none of this name")
-        form = decoded(run, stored, Form)  # another format may have other fields
-        if form.format != FORMAT:
-            raise CorruptLog(f"{RUNS}, run {run}", 0, f"format {form.format}, this program reads {FORMAT}")
-        return decoded(run, stored, Manifest)
+        return manifest_in(run, stored)
+
+
+def manifest_in(run: str, stored: bytes) -> Manifest:
+    """The manifest that some bytes are. Raises CorruptLog."""
+    form = decoded(run, stored, Form)  # another format may have other fields
+    if form.format != FORMAT:
+        raise CorruptLog(f"{RUNS}, run {run}", 0, f"format {form.format}, this program reads {FORMAT}")
+    return decoded(run, stored, Manifest)
 
 
 def decoded(key: str, stored: bytes, kind: type[Kept]) -> Kept:

@@ -86,13 +86,16 @@ def copy(source: str, target: str, kafka: str | None, *, cloudevents: bool, as_j
     """Copy a run's log: a folder, or kafka:NAME on the brokers that --kafka or RASFLEET_KAFKA names.
 
     TO is new. The copy holds the same commands, events and summary, and rasfleet log verify finds it whole; a file
-    of CloudEvents holds events alone.
+    of CloudEvents holds events alone. What stands among the events on Kafka and is none is told and passed over.
     """
     from fleet.copying import described, structured
-    from fleet.place import ON_BROKERS, opened, servers_of
+    from fleet.log.files import FileLog
+    from fleet.place import ON_BROKERS, opened, say, servers_of
 
     servers = servers_of(kafka) if ON_BROKERS in (source[: len(ON_BROKERS)], target[: len(ON_BROKERS)]) else None
     with opened(source, servers if source.startswith(ON_BROKERS) else "") as log:
+        if not isinstance(log, FileLog):
+            log.passed = say
         if cloudevents and not target.startswith(ON_BROKERS):
             copied = structured(log, Path(target))
         else:

@@ -57,6 +57,7 @@ class KafkaLog:
         self._commands = Producer(brokers, self._outage)
         self._closed = False
         self.headers_of: Callable[[str, int], HeadersOf] = own_headers  # of the records of a topic's partition
+        self.passed: Callable[[str], None] | None = None  # whoever reads is told of what is no event, and goes on
         self._streams: dict[tuple[str, int], Stream] = {}
         self._writers: list[KafkaWriter] = []
         self._readers: set[Reader] = set()
@@ -136,7 +137,7 @@ class KafkaLog:
             for part in self.parts(topic, partition, start):
                 yield from part
             return
-        sieve = Sieve(start)
+        sieve = Sieve(start, self.run, passed=self.passed)
         for part in self.parts(topic, partition, start):
             yield from sieve.sift(part)
 
@@ -212,7 +213,7 @@ class KafkaLog:
         found = []
         for topic in topics:
             reader = self.reader(topic, partition, 0, passes=topic == COMMAND)
-            sieve = None if topic == COMMAND else Sieve(0)
+            sieve = None if topic == COMMAND else Sieve(0, self.run)
             found.append(KafkaFollowing(self.loop, reader, sieve))
         self._followed += found
         return found

@@ -6,9 +6,10 @@ have written an event more than once. A reader takes every position once, in ord
 Sources: the design's section 4, "Event"; MessagePack specification.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from fleet.log.kafka.topics import Place
 from fleet.log.protocol import Contradiction, CorruptLog, Entry, Record
 
 _ARRAY_HEAD: Final = {0xDC: 3, 0xDD: 5} | dict.fromkeys(range(0x90, 0xA0), 1)  # first octet -> octets of the head
@@ -37,7 +38,11 @@ def position_of(value: bytes) -> int:
 
 def by_position(entry: Entry, record: Record) -> bool:
     """Whether what stands there is at the record's position. Raises Contradiction when it is another one."""
-    if _position(entry) != position_of(record[2]):
+    try:
+        position = position_of(entry.value)
+    except ValueError:
+        return False  # no event: somebody else wrote it
+    if position != position_of(record[2]):
         return False
     if entry[3:] != record:
         raise Contradiction(
@@ -48,25 +53,40 @@ def by_position(entry: Entry, record: Record) -> bool:
 
 
 class Sieve:
-    """Lets every position through once, from ``next`` on. An entry's offset becomes its position."""
+    """Lets every position through once, from ``next`` on. An entry's offset becomes its position.
 
-    def __init__(self, position: int) -> None:
+    ``run``: whose events they are. ``passed``: told of a record that is no event; without it such a one ends the
+    reading.
+    """
+
+    def __init__(self, position: int, run: str = "", *, passed: Callable[[str], None] | None = None) -> None:
         self.next = position
+        self._run = run
+        self._passed = passed
 
     def sift(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Those that were not there yet. Raises CorruptLog where one is missing."""
+        """Those that were not there yet. Raises CorruptLog where one is missing, or is no event."""
         for entry in entries:
-            n = _position(entry)
+            n = self._position(entry)
             if n == self.next:
                 self.next = n + 1
                 yield entry._replace(offset=n)
             elif n > self.next:
-                raise CorruptLog(
-                    f"{entry.topic}, partition {entry.partition}",
-                    entry.offset,
-                    f"position {self.next} is missing, {n} stands there",
-                    unit="offset",
-                )
+                raise self._corrupt(entry, f"position {self.next} is missing, {n} stands there")
+
+    def _position(self, entry: Entry) -> int:
+        """What an event says; below all positions where it is passed over."""
+        try:
+            return position_of(entry.value)
+        except ValueError as fault:
+            found = f"no event ({fault}), something else than rasfleet wrote it"
+            if self._passed is None:
+                raise self._corrupt(entry, f"{found}; rasfleet log copy passes over it") from None
+            self._passed(str(self._corrupt(entry, f"{found}; passed over")))
+            return -1
+
+    def _corrupt(self, entry: Entry, reason: str) -> CorruptLog:
+        return CorruptLog(str(Place(self._run, entry.topic, entry.partition)), entry.offset, reason, unit="offset")
 
 
 class Strangers:
@@ -79,10 +99,13 @@ class Strangers:
         self._ahead: dict[int, Entry] = {}  # by position
 
     def saw(self, entries: Iterable[Entry], records: Sequence[Record]) -> None:
-        """What stands between records that were just written. Raises Contradiction, CorruptLog."""
+        """What stands between records that were just written. Raises Contradiction."""
         first = position_of(records[0][2])
         for entry in entries:
-            n = _position(entry)
+            try:
+                n = position_of(entry.value)
+            except ValueError:
+                continue  # no event: whoever reads is told
             if first <= n < first + len(records):
                 by_position(entry, records[n - first])
             elif n > first and len(self._ahead) < AHEAD_MAX:
@@ -94,11 +117,3 @@ class Strangers:
             first = position_of(records[0][2])
             for n in [n for n in self._ahead if n < first + len(records)]:
                 by_position(self._ahead.pop(n), records[n - first])
-
-
-def _position(entry: Entry) -> int:
-    try:
-        return position_of(entry.value)
-    except ValueError as fault:
-        place = f"{entry.topic}, partition {entry.partition}"
-        raise CorruptLog(place, entry.offset, str(fault), unit="offset") from None

@@ -55,7 +55,7 @@ class KafkaWriter:
         self._partition = partition
         self._producer = producer
         self._streams = {topic: self._stream(topic, by_position) for topic in SHARD_TOPICS}
-        self._sieves = {topic: Sieve(0) for topic in SHARD_TOPICS}  # the next position of each
+        self._sieves = {topic: Sieve(0, log.run) for topic in SHARD_TOPICS}  # the next position of each
         self._strangers = {topic: Strangers() for topic in SHARD_TOPICS}
         self._checkpoints = Checkpoints(partition, self._stream(CHECKPOINT, by_bytes), self._at(CHECKPOINT))
         self._taken_over = False
@@ -90,7 +90,7 @@ class KafkaWriter:
         for topic, end in ends.items():
             self._streams[topic].behind = end
             start, position = (0, 0) if head is None else (head.offsets[topic], head.positions[topic])
-            self._sieves[topic] = Sieve(position)
+            self._sieves[topic] = Sieve(position, self._log.run)
             behind[topic] = self._entries(topic, start, end)
         self._taken_over = True
         return Standing(checkpoint, behind, wrong)

@@ -13,8 +13,9 @@ from fleet.log.kafka.group import group_of
 from fleet.log.kafka.log import OF_A_RUN
 from fleet.log.kafka.names import topic_of
 from fleet.log.kafka.topics import SETTINGS
-from nodes.events import COMMAND, HOST_TOPICS
+from nodes.events import COMMAND, HOST_TOPICS, OUTCOME
 from tests.fleet.kafka.conftest import There
+from tests.kafka.kcat import produced
 from tests.runs import SMALL, rasfleet
 
 
@@ -92,6 +93,19 @@ def test_a_command_says_of_a_run_on_kafka_what_it_says_of_files(there, copied, s
 
     assert there_said.returncode == 0, there_said.stderr
     assert there_said.stdout.splitlines() == [line for line in said.stdout.splitlines() if line[:6] != "frames"]
+
+
+def test_a_copy_of_a_run_among_whose_events_something_else_stands_is_whole(there, fresh, small, tmp_path):
+    on_broker(there, "log", "copy", small[0], f"kafka:{fresh}")
+    produced(there.servers, f"{fresh}.{OUTCOME}", "host-0001", b"no event", tmp_path)
+    checked, followed = on_broker(there, "log", "verify", fresh), on_broker(there, "tail", fresh)
+    copied = on_broker(there, "log", "copy", f"kafka:{fresh}", tmp_path / "copy")
+
+    assert (checked.returncode, followed.returncode, copied.returncode) == (4, 4, 0)
+    assert f"{fresh}.{OUTCOME}, partition " in checked.stdout
+    assert "rasfleet log copy passes over it" in followed.stderr
+    assert copied.stderr.count("passed over") == 1
+    assert rasfleet("log", "verify", tmp_path / "copy").returncode == 0
 
 
 def test_the_environment_names_the_brokers(there, copied, small):

@@ -176,11 +176,51 @@ async def test_an_event_that_stands_there_again_is_read_once(log, again):
         assert list(again().read(SYNDROME, 0, start=start)) == entries(SYNDROME, 0, events(4))[start:]
 
 
-async def test_an_event_without_a_position_is_corrupt(log, again):
-    await log.loop.wait(log._stream(SYNDROME, 0).append([(0, b"", b"\x80")]))
+NO_EVENT = (0, b"host-0001", b"\x80")
 
-    with pytest.raises(CorruptLog, match="no array with a position"):
-        read(again(), SYNDROME)
+
+async def with_no_event(log):
+    """Between two events stands what is none."""
+    await log.loop.wait(log._stream(SYNDROME, 0).append([event(0), NO_EVENT, event(1)]))
+
+
+async def test_what_is_no_event_ends_the_reading_with_its_place_and_what_can_be_done(log, again):
+    await with_no_event(log)
+    readings = [
+        lambda: read(again(), SYNDROME),
+        lambda: list(again().writer(0).take_over().behind[SYNDROME]),
+    ]
+
+    for reading in readings:
+        with pytest.raises(CorruptLog) as fault:
+            reading()
+        assert str(fault.value) == (
+            f"{log.run}.{SYNDROME}, partition 0: at offset 1: no event (no array with a position), something else "
+            "than rasfleet wrote it; rasfleet log copy passes over it"
+        )
+
+
+async def test_who_wants_to_hear_of_what_is_no_event_reads_on_behind_it(log, again):
+    await with_no_event(log)
+    told = []
+    reader = again()
+    reader.passed = told.append
+
+    assert read(reader, SYNDROME) == entries(SYNDROME, 0, events(2))
+    assert len(told) == 1
+    assert told[0].startswith(f"{log.run}.{SYNDROME}, partition 0: at offset 1: ")
+
+
+async def test_who_looks_for_what_it_sent_finds_it_behind_what_is_no_event(log, again):
+    writer, other = log.writer(0), again()
+    await writer.commit({SYNDROME: [event(0)]})
+    await other.loop.wait(other._stream(SYNDROME, 0).append([NO_EVENT, event(1)]))
+    writer._streams[SYNDROME]._unsure = True
+    await writer.commit({SYNDROME: events(1, 3)})
+
+    assert [entry.value for part in log.parts(SYNDROME, 0, 0) for entry in part] == [
+        event(0).value, NO_EVENT[2], event(1).value, event(2).value
+    ]  # fmt: skip
 
 
 async def test_whoever_wrote_the_plan_ends_once_somebody_else_does(log, again):

@@ -94,7 +94,9 @@ def _only_run(servers: str) -> str:
     from fleet.log.protocol import LogError
     from fleet.place import brokers_of
 
-    going_on = [each.run for each in kept.runs(brokers_of(servers)) if each.summary is None]
+    going_on = [
+        each.run for each in kept.runs(brokers_of(servers)) if isinstance(each, kept.Kept) and each.summary is None
+    ]
     if len(going_on) != 1:
         found = ", ".join(going_on) or "none"
         raise LogError(f"{servers}: which run? Those that are not over: {found}; say rasfleet inject RUN FAULT")

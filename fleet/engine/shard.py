@@ -190,12 +190,18 @@ class Shard:
         return Place(self.offset, self.hosts.clock_ns, events)
 
     def finish(self, offset: int) -> None:
-        """No command will come at or behind this offset. LogError when such ones were handled already."""
+        """No command will come at or behind this offset, unless such ones were handled already.
+
+        They were sent just before the end was said, and are there. LogError when they are not.
+        """
         if offset < self._begin:
-            raise LogError(
-                f"partition {self.partition}: {self._begin} commands were handled, the log holds {offset} of them"
-            )
-        self._feed.finish(offset)
+            last = next(iter(self._log.commands_backwards(self.partition)), None)
+            if last is None or last.offset + 1 < self._begin:
+                there = 0 if last is None else last.offset + 1
+                raise LogError(
+                    f"partition {self.partition}: {self._begin} commands were handled, the log holds {there}"
+                )
+        self._feed.finish(max(offset, self._begin))
 
     def stop(self) -> None:
         """Handle no further commands; what those that were handled set off is written."""

@@ -1,5 +1,6 @@
 """A shard: events leave it encoded, numbered and in commits; the commands come to it when they are durable."""
 
+import asyncio
 import os
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 from fleet.codec import EVENT_SIZE_MAX, decode_event, encode
 from fleet.engine.outlet import ShardOutlet
 from fleet.engine.run import Run
-from fleet.engine.shard import first_of
+from fleet.engine.shard import Shard, first_of
 from fleet.log.files import FileLog
 from fleet.log.protocol import LogError, Standing, Written
+from fleet.scenario.plan import roster_of
 from nodes.events import (
+    COMMAND,
     CPER,
     HOST_TOPICS,
     OUTCOME,
@@ -22,6 +25,7 @@ from nodes.events import (
     PoisonStored,
     StatusBlockWritten,
 )
+from tests.memory_log import MemoryLog
 from tests.runs import SMALL, STORM, carried_out, manifest_of, plan_of, records, storm
 
 EPOCH_NS = 1_767_225_600_000_000_000
@@ -212,3 +216,22 @@ def test_where_another_program_wrote_the_checkpoints_everything_comes_again_and_
 
     assert records(log) == records(whole)
     assert sum(shard.summary().skipped for shard in resumed.shards.values()) > 400
+
+
+@pytest.mark.parametrize(("said", "held"), [(-3, 0), (0, 0), (-3, -3)])
+def test_an_end_that_was_said_in_front_of_what_was_handled_is_one_as_long_as_that_is_there(said, held):
+    plan = plan_of(**SMALL)
+    log = MemoryLog(manifest_of(plan, **SMALL))
+    carried_out(Run(log, plan), log)
+    roster, epoch_ns = roster_of(log.manifest)
+    end = len(log.stored(COMMAND, 3))
+    shard = Shard(3, roster, log, epoch_ns)
+    del log.stored(COMMAND, 3)[end + held :]
+
+    if held:
+        with pytest.raises(LogError, match=f"{end} commands were handled, the log holds {end + held}"):
+            shard.finish(end + said)
+    else:
+        shard.finish(end + said)
+        asyncio.run(shard.run())
+        assert shard.commands == end

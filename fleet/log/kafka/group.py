@@ -30,6 +30,7 @@ from nodes.events import COMMAND
 
 SESSION_MS: Final = 10_000  # without a heartbeat, until the others get a worker's partitions
 HEARTBEAT_MS: Final = 1_000
+AWAY_S: Final = (SESSION_MS + HEARTBEAT_MS) / 1000  # until members that died are none any more
 REBALANCE_MS: Final = 30_000  # for all members to join again; leaving the partitions takes 8 s of it at most
 IDLE_MS: Final = 2**31 - 1  # a group's consumer hands nothing out, so it is idle for ever
 LOOK_MS: Final = 500
@@ -177,6 +178,25 @@ class Group:
         if self._consumer is not None and self._consumer._coordinator is not None:  # noqa: SLF001
             self._consumer._coordinator._group_instance_id = None  # noqa: SLF001 (else it stays until its session ends)
         await self._leave()
+
+
+async def wait_for_nobody(brokers: Brokers, run: str, say: Callable[[str], None]) -> None:
+    """Wait until no program carries a run out; one that died is forgotten within a session.
+
+    Raises LogError where one does, Unreachable.
+    """
+    end_s = asyncio.get_running_loop().time() + AWAY_S
+    is_told = False
+    while where := await supervised(brokers, run):
+        if asyncio.get_running_loop().time() > end_s:
+            raise LogError(
+                f"run {run}: another program carries it out, with workers at {', '.join(where)}; stop that one, "
+                "or say --take-over"
+            )
+        if not is_told:
+            say(f"run {run}: waiting until the workers of the program that carried it out are gone")
+            is_told = True
+        await asyncio.sleep(PAUSE_S)
 
 
 async def supervised(brokers: Brokers, run: str) -> list[str]:

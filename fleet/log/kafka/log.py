@@ -15,7 +15,7 @@ from fleet.log.kafka.board import Board
 from fleet.log.kafka.checkpoints import backwards
 from fleet.log.kafka.connection import Brokers, Outage, is_slow, parted, reached
 from fleet.log.kafka.feed import KafkaFeed, KafkaFollowing
-from fleet.log.kafka.group import HEARTBEAT_MS, PAUSE_S, SESSION_MS, Assigned, Group, Revoked, supervised
+from fleet.log.kafka.group import Assigned, Group, Revoked, wait_for_nobody
 from fleet.log.kafka.loop import Loop
 from fleet.log.kafka.manifests import Runs
 from fleet.log.kafka.names import CHECKPOINT, RUNS, checked_name
@@ -256,21 +256,7 @@ class KafkaLog:
 
         Raises LogError where one does.
         """
-        self.loop.call(self._wait_for_nobody())
-
-    async def _wait_for_nobody(self) -> None:
-        end_s = asyncio.get_running_loop().time() + SESSION_MS / 1000 + HEARTBEAT_MS / 1000
-        is_told = False
-        while where := await supervised(self._brokers, self.run):
-            if asyncio.get_running_loop().time() > end_s:
-                raise LogError(
-                    f"run {self.run}: another program carries it out, with workers at {', '.join(where)}; stop "
-                    "that one, or say --take-over"
-                )
-            if not is_told:
-                self._say(f"run {self.run}: waiting until the workers of the program that carried it out are gone")
-                is_told = True
-            await asyncio.sleep(PAUSE_S)
+        self.loop.call(wait_for_nobody(self._brokers, self.run, self._say))
 
     async def shards(self, kind: type[Told]) -> dict[int, Told]:
         """What those shards came to that have ended."""

@@ -77,8 +77,7 @@ async def test_members_that_are_more_than_the_partitions_stay(log, given, monkey
 async def test_a_run_that_a_program_carries_out_is_told_from_one_that_somebody_joined(
     log, given, monkeypatch, instance, refused
 ):
-    monkeypatch.setattr("fleet.log.kafka.log.SESSION_MS", 0)
-    monkeypatch.setattr("fleet.log.kafka.log.HEARTBEAT_MS", 0)
+    monkeypatch.setattr(group, "AWAY_S", 0.0)
     gone = []
     living = asyncio.ensure_future(lived(log, given, lambda: gone, instance))
     while not (given and given[-1]):  # noqa: ASYNC110 (nobody tells)

@@ -3,7 +3,7 @@
 import asyncio
 
 from fleet.codec import TOPICS
-from fleet.log.protocol import Commands, Entry, LogError, Standing
+from fleet.log.protocol import CHECKPOINTS_MAX, Commands, Entry, LogError, Standing
 from nodes.events import COMMAND, SHARD_TOPICS
 
 
@@ -16,7 +16,9 @@ class MemoryLog:
         self.manifest = manifest
         self._other = other
         self.held = {} if other is None else other.held
-        self.checkpoints = {} if other is None else other.checkpoints  # partition -> where it covers, itself
+        self.checkpoints = (
+            {} if other is None else other.checkpoints
+        )  # partition -> the last ones: what each covers, itself
         self.owners = {} if other is None else other.owners
 
     def stored(self, topic, partition):
@@ -84,13 +86,20 @@ class MemoryWriter:
         if self._log.owners.setdefault(self._partition, self) is not self:
             raise LogError(f"partition {self._partition}: another writer has it")
         self._taken_over = True
-        covered, checkpoint = self._log.checkpoints.get(self._partition, ({}, None))
-        if checkpoint is not None and unusable(checkpoint):
-            covered, checkpoint = {}, None
+        covered, checkpoint, wrong = self._last(unusable)
         behind = {
             topic: self._log.read(topic, self._partition, start=covered.get(topic, 0)) for topic in SHARD_TOPICS
         }
-        return Standing(checkpoint, behind)
+        return Standing(checkpoint, behind, "; ".join(wrong))
+
+    def _last(self, unusable):
+        wrong = []
+        for covered, checkpoint in reversed(self._log.checkpoints.get(self._partition, [])):
+            reason = unusable(checkpoint)
+            if not reason:
+                return covered, checkpoint, wrong
+            wrong.append(reason)
+        return {}, None, wrong
 
     async def commit(self, batches, checkpoint=None):
         if not self._taken_over:
@@ -99,7 +108,8 @@ class MemoryWriter:
             self._log.stored(topic, self._partition).extend(records)
         if checkpoint is not None:
             covered = {topic: len(self._log.stored(topic, self._partition)) for topic in TOPICS}
-            self._log.checkpoints[self._partition] = covered, checkpoint
+            kept = self._log.checkpoints.setdefault(self._partition, [])
+            self._log.checkpoints[self._partition] = [*kept, (covered, checkpoint)][-CHECKPOINTS_MAX:]
 
     async def close(self):
         if self._log.owners.get(self._partition) is self:

@@ -16,9 +16,7 @@ class MemoryLog:
         self.manifest = manifest
         self._other = other
         self.held = {} if other is None else other.held
-        self.checkpoints = (
-            {} if other is None else other.checkpoints
-        )  # partition -> the last ones: what each covers, itself
+        self.checkpoints = {} if other is None else other.checkpoints  # partition -> what each covers, and itself
         self.owners = {} if other is None else other.owners
 
     def stored(self, topic, partition):

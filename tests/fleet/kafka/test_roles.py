@@ -89,19 +89,27 @@ def on_files(folder):
     return carried_out(Run(log, plan_of(TEXT, **FEW_HOSTS)), log).summary().digest
 
 
-def test_a_run_of_a_simulator_and_a_worker_has_the_digest_of_files(secured, fresh, act, tmp_path):
-    asyncio.run(secured.grant(printed(fresh)))
-    servers, scenario = secured.cluster.bootstrap, tmp_path / "storm.toml"
+@pytest.fixture(scope="module")
+def over(secured, tmp_path_factory):
+    """A run that its simulator began and a worker with a token came to the end of."""
+    name, folder = f"over-{secrets.token_hex(6)}", tmp_path_factory.mktemp("over")
+    asyncio.run(secured.grant(printed(name)))
+    servers, scenario = secured.cluster.bootstrap, folder / "storm.toml"
     scenario.write_text(TEXT)
-    tokens, config = tmp_path / "token", tmp_path / "kafka.toml"
+    tokens, config = folder / "token", folder / "kafka.toml"
     tokens.write_text(token("worker", now_s=int(time.time())))
     config.write_text(f"ca = '{secured.trusted}'\nmechanism = 'OAUTHBEARER'\ntoken_file = '{tokens}'\n")
     worked = {"RASFLEET_KAFKA": servers, "RASFLEET_CONFIG": str(config)}
-    begun = act("simulator", "run", scenario, *SIZE, "--kafka", servers, "--name", fresh, "--no-workers")
-    done = rasfleet("worker", "--run", fresh, **secured.environment("worker", **NO_LOGIN) | worked)
-    found = act("scorer", "info", fresh, "--json")
+    words = [scenario, *SIZE, "--kafka", servers, "--name", name, "--no-workers"]
+    begun = rasfleet("run", *words, **secured.environment("simulator"))
+    done = rasfleet("worker", "--run", name, **secured.environment("worker", **NO_LOGIN) | worked)
+    assert (begun.returncode, done.returncode) == (0, 0), begun.stderr + done.stderr
+    return name
 
-    assert (begun.code, done.returncode) == (0, 0), begun.err + done.stderr
+
+def test_a_run_of_a_simulator_and_a_worker_has_the_digest_of_files(over, act, tmp_path):
+    found = act("scorer", "info", over, "--json")
+
     assert json.loads(found.out)["digest"] == on_files(tmp_path / "files")
 
 
@@ -155,15 +163,11 @@ def test_a_role_hears_what_it_lacks_though_the_topic_is_empty(act, run):
     assert events.code == 0, events.err
 
 
-def test_a_worker_hears_that_it_may_not_remove_the_group_it_joins(secured, act, fresh):
-    asyncio.run(secured.grant(printed(fresh)))
-    servers = secured.cluster.bootstrap
-    act("simulator", "run", "storm", *SIZE, "--kafka", servers, "--name", fresh, "--no-workers")
-    act("worker", "worker", "--run", fresh)
-    done = act("worker", "topics", fresh, "--delete", "--yes")
+def test_a_worker_hears_that_it_may_not_remove_the_group_it_joins(act, over):
+    done = act("worker", "topics", over, "--delete", "--yes")
 
     assert done.code == 2
-    assert done.err == f"rasfleet: {forbidden(fresh, 'Delete', 'group', group_of(fresh))}\n"
+    assert done.err == f"rasfleet: {forbidden(over, 'Delete', 'group', group_of(over))}\n"
 
 
 @pytest.mark.parametrize(

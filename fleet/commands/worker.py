@@ -28,7 +28,8 @@ def worker(run: str, kafka: str | None, metrics: "Address | None") -> None:
     """
     signal.signal(signal.SIGTERM, _nothing_taken)  # before what takes time
     from fleet.engine.again import check_behaviour
-    from fleet.engine.joined import GIVEN_UP, Joined, carried
+    from fleet.engine.joined import Joined, carried
+    from fleet.engine.messages import GIVEN_UP
     from fleet.log.kafka.log import KafkaLog
     from fleet.log.kafka.names import group_of
     from fleet.place import brokers_of, say, servers_of

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import click
 
-from fleet.engine.messages import Progress
+from fleet.engine.messages import GIVEN_UP, Progress
 from fleet.engine.pace import Pace
 from fleet.engine.run import Run
 from fleet.engine.supervisor import Crew, FileCrew, KafkaCrew, Supervisor
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 END_S: Final = 9.5  # after a signal; workers give up a little earlier
-GIVEN_UP: Final = 3  # the exit code then: no broker answers
 PLAIN_S: Final = 10.0  # between two lines where there is no terminal
 RATE_S: Final = 2.0  # over which events a second are told
 KNOWN_PART: Final = 100  # one of so many commands is handled before the time that is left is told

@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from fleet.engine.again import check_behaviour
-from fleet.engine.messages import Ended, FromWorker, Progress, Said, Stop, read_message
+from fleet.engine.messages import GIVEN_UP, Ended, FromWorker, Progress, Said, Stop, read_message
 from fleet.engine.run import summary_of
 from fleet.engine.shard import Shard, ShardSummary, first_of
 from fleet.engine.telling import PROGRESS_S, progress_of, tell
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 DRAIN_S: Final = 7.0  # until partitions that are not left are taken away; a stop has 10 s in all
 PART_S: Final = 1.5  # to leave the group, and to close the log; then the process just ends
 END_S: Final = 9.0  # after a stop, with brokers that do not answer, the process just ends
-GIVEN_UP: Final = 3  # its exit code then: no broker answers
 LOOK_S: Final = 0.25  # at what is said about the run
 SILENT_S: Final = 10.0  # since a broker answered, until people are told
 ANSWERED_S: Final = 6.0  # since a broker answered, until this worker is not ready

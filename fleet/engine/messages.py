@@ -15,6 +15,7 @@ from fleet.log.protocol import Contradiction, CorruptLog, LogError, Unreachable
 from fleet.service.figures import Stand, Tally
 
 MESSAGE_SIZE_MAX: Final = 64 * 1024 * 1024  # bytes; a longer one is none of ours
+GIVEN_UP: Final = 3  # exit code of one that could not leave what it handled written
 _LENGTH: Final = struct.Struct(">I")
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from fleet.engine.messages import (
+    GIVEN_UP,
     Ended,
     Failed,
     Finish,
@@ -35,7 +36,7 @@ from fleet.engine.shard import ShardSummary, first_of
 from fleet.engine.worker import KAFKA
 from fleet.engine.writer import AHEAD_MAX, CommandWriter, Source
 from fleet.log.files import FileLog
-from fleet.log.protocol import Log, LogError
+from fleet.log.protocol import Log, LogError, Unreachable
 from fleet.manifest import Summary
 from fleet.service.figures import Facts, Tally, together
 
@@ -219,6 +220,10 @@ class Supervisor:
             raise first_of(faults) from None
         finally:
             await asyncio.gather(*(_part(worker) for worker in self.workers))
+        late = [str(of.number) for of in self.workers if of.process and of.process.returncode == GIVEN_UP]
+        if late and self._stopped:
+            named = f"worker{'s'[: len(late) > 1]} {', '.join(late)}"
+            raise Unreachable(f"{named}: not everything that was handled could be written in time; it comes again")
         shards = await self._crew.came_to(self.workers)
         interrupted = any(worker.ended is None or worker.ended.stopped for worker in self.workers)
         return summary_of(shards, interrupted=interrupted)

@@ -25,7 +25,7 @@ from deploy.kafka.cluster import Cluster
 from deploy.kafka.processes import resident_mib
 from fleet.__main__ import INTERRUPTED
 from fleet.codec import decode_event
-from fleet.engine.joined import GIVEN_UP
+from fleet.engine.messages import GIVEN_UP
 from fleet.engine.writer import CommandWriter
 from fleet.log.kafka.connection import Brokers, parted, reached
 from fleet.log.kafka.log import KafkaLog

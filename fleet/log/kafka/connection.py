@@ -19,6 +19,7 @@ from fleet.log.kafka.refused import reason
 from fleet.log.kafka.security import COMPRESSIONS, check_loopback
 from fleet.log.protocol import LogError, Unreachable
 
+GONE_S: Final = 5.0  # between two looks for a topic
 CLIENT_ID: Final = "rasfleet"
 CONNECT_S: Final = 6.0  # until brokers that do not answer are called unreachable; then CLOSE_S and PROBE_S go by
 REQUEST_MS: Final = 10_000  # a broker that does not answer for so long is asked again
@@ -108,6 +109,34 @@ async def reached(brokers: Brokers) -> AIOKafkaAdminClient:
             await parted(admin.close())
             raise
     return admin
+
+
+def gone(name: str) -> str:
+    """What is said where a topic was removed."""
+    return f"topic {name}: it is not there any more, and without it the run cannot go on"
+
+
+async def is_there(brokers: Brokers, name: str) -> bool:
+    """Whether a topic is there, as far as a broker answers: two looks do not find one that was removed."""
+    for wait_s in (0.0, GONE_S):
+        await asyncio.sleep(wait_s)
+        if await _is_listed(brokers, name):
+            return True
+    return False
+
+
+async def _is_listed(brokers: Brokers, name: str) -> bool:
+    try:
+        admin = await reached(brokers)
+    except LogError:
+        return True
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            return name in await admin.list_topics()
+    except TROUBLE:
+        return True
+    finally:
+        await parted(admin.close())
 
 
 async def why(brokers: Brokers, fault: Exception) -> str:

@@ -8,6 +8,7 @@ Source: the design's section 4.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from fleet.codec import TOPICS
@@ -331,7 +332,8 @@ async def asked(
         return Reader(brokers, place, position)
 
     place = Place("", RUNS, 0)
-    producer = Producer(brokers, Outage(brokers.servers, say))
+    plain = replace(brokers, compression="none")  # everybody reads it, whatever they have installed
+    producer = Producer(plain, Outage(brokers.servers, say))
     try:
         return await ask(Runs(Stream(producer, reader, place, same=by_bytes), reader))
     finally:

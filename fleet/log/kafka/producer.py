@@ -18,7 +18,7 @@ from aiokafka.errors import BrokerResponseError, KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from fleet.log.kafka.acls import TOPIC, forbidden
-from fleet.log.kafka.connection import TROUBLE, Brokers, Outage, discard, parted, reached, said, why
+from fleet.log.kafka.connection import TROUBLE, Brokers, Outage, discard, gone, is_there, said, why
 from fleet.log.kafka.refused import FORBIDDEN
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LogError, Record
@@ -27,7 +27,6 @@ BATCH_BYTES: Final = 256 * 1024  # of a record batch; a larger record has one fo
 SEND_S: Final = 15.0  # until the outcome of a send is unknown
 QUIET_S: Final = 3.0  # until people are told that a send waits
 START_S: Final = 8.0  # for a producer to begin
-GONE_S: Final = 5.0  # between two looks for a topic; one that both do not find was removed
 PAUSE_S: Final = 0.1  # between two tries to begin
 PAUSE_MAX_S: Final = 2.0  # they grow to this while no broker answers
 RECORDS_MAX: Final = 1 << 30  # of one producer to one partition; its sequence ends at 2**31
@@ -91,25 +90,8 @@ class Producer:
 
     async def check_there(self, place: Place) -> None:
         """Raises LogError when brokers answer, and the topic is not there any more, which clients wait for."""
-        for wait_s in (0.0, GONE_S):
-            await asyncio.sleep(wait_s)
-            if await self._is_there(place.name):
-                return
-        raise LogError(f"topic {place.name}: it is not there any more, and without it the run cannot go on")
-
-    async def _is_there(self, name: str) -> bool:
-        """Whether a topic is there, as far as a broker answers."""
-        try:
-            admin = await reached(self._brokers)
-        except LogError:
-            return True
-        try:
-            async with asyncio.timeout(START_S):
-                return name in await admin.list_topics()
-        except TROUBLE:
-            return True
-        finally:
-            await parted(admin.close())
+        if not await is_there(self._brokers, place.name):
+            raise LogError(gone(place.name))
 
     async def _delivered(self, producer: AIOKafkaProducer, batch: BatchBuilder, place: Place) -> int:
         sending: asyncio.Future[Any] = asyncio.ensure_future(_sent(producer, batch, place))

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.fetch import FetchRequest
 
 from fleet.log.kafka.acls import TOPIC, forbidden
-from fleet.log.kafka.connection import TROUBLE, Brokers, let_go, said
+from fleet.log.kafka.connection import GONE_S, TROUBLE, Brokers, gone, is_there, let_go, said
 from fleet.log.kafka.refused import FORBIDDEN, FORBIDDEN_CODES
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LOST, CorruptLog, Entry, LogError, Unreachable
@@ -245,6 +245,7 @@ class Reader:
 
     async def _trouble(self, fault: Exception) -> None:
         hidden = self._consumer is not None and _is_hidden(self._consumer, self._place.topic)
+        unknown = self._consumer is not None and _is_unknown(self._consumer, self._place.topic)
         await self._let_go()
         if isinstance(fault, OffsetOutOfRangeError | NoOffsetForPartitionError):
             raise CorruptLog(
@@ -257,6 +258,8 @@ class Reader:
         if isinstance(fault, BrokerResponseError) and not fault.retriable:
             raise LogError(f"{self._said}: cannot be read ({said(fault)})")
         self._heard_s = self._heard_s or _now()
+        if unknown and _now() - self._heard_s > GONE_S and not await is_there(self._brokers, self._place.topic):
+            raise LogError(gone(self._place.topic))
         if self._patience_s is not None and _now() - self._heard_s > self._patience_s:
             raise Unreachable(f"{self._brokers.servers}: no broker answers ({said(fault)})")
         await asyncio.sleep(PAUSE_S)
@@ -269,6 +272,11 @@ class Reader:
 def _is_hidden(consumer: AIOKafkaConsumer, topic: str) -> bool:
     """Whether brokers do not show a topic to this user: the client then waits for it in vain."""
     return topic in consumer._client.cluster.unauthorized_topics  # noqa: SLF001 (it tells nobody)
+
+
+def _is_unknown(consumer: AIOKafkaConsumer, topic: str) -> bool:
+    """Whether no broker has told of a topic: it was removed, or nobody has answered yet."""
+    return not consumer._client.cluster.partitions_for_topic(topic)  # noqa: SLF001
 
 
 def _now() -> float:

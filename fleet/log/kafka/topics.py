@@ -46,11 +46,11 @@ _COMPACTED: Final = {  # the segment that is written to is not compacted, so it 
     "min.cleanable.dirty.ratio": "0.2",
     "segment.bytes": str(16 << 20),
 }
-_FROM_ANYONE: Final = {"compression.type": "uncompressed"}  # so that the bound of a batch bounds what it becomes
+_FROM_ANYONE: Final = {"compression.type": "uncompressed"}  # the bound of a batch bounds what it becomes, for all
 SETTINGS: Final = (
     dict.fromkeys(TOPICS, _EVERY | _KEPT)
     | dict.fromkeys((CHECKPOINT, RUNS), _EVERY | _COMPACTED)
-    | {COMMAND: _EVERY | _KEPT | _FROM_ANYONE}
+    | {COMMAND: _EVERY | _KEPT | _FROM_ANYONE, RUNS: _EVERY | _COMPACTED | _FROM_ANYONE}
 )
 
 

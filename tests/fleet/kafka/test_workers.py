@@ -9,7 +9,8 @@ import pytest
 
 from fleet.engine.carried import carry_out, only_command
 from fleet.engine.console import Carrying
-from fleet.engine.joined import DRAIN_S, END_S, GIVEN_UP, PART_S
+from fleet.engine.joined import DRAIN_S, END_S, PART_S
+from fleet.engine.messages import GIVEN_UP
 from fleet.engine.run import Run
 from fleet.engine.supervisor import KafkaCrew, Supervisor
 from fleet.engine.writer import CommandWriter

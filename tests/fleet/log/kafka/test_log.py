@@ -5,6 +5,7 @@ import itertools
 
 import msgspec
 import pytest
+from aiokafka import codec
 from hypothesis import given, settings
 
 from fleet.log.kafka.connection import Brokers
@@ -57,6 +58,16 @@ async def test_batches_can_be_compressed(kafka, fresh, opened, again, compressio
 
     assert read(again(), COMMAND) == entries(COMMAND, 0, [record(n) for n in range(3)])
     assert read(again(), SYNDROME) == entries(SYNDROME, 0, events(500))
+
+
+def test_what_is_said_of_runs_is_read_by_those_who_cannot_unpack_the_events_of_one(
+    kafka, fresh, opened, monkeypatch
+):
+    begun = opened(KafkaLog.create(Brokers(kafka, "lz4"), fresh, manifest_of()))
+    begun.say_end(list(range(1000)))
+    monkeypatch.setattr(codec, "cramjam", None)
+
+    assert opened(KafkaLog.open(Brokers(kafka), fresh)).end() == list(range(1000))
 
 
 def test_a_compression_that_is_not_installed_says_what_to_install(monkeypatch):

@@ -12,8 +12,10 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from fleet.log.kafka.connection import Brokers
+from fleet.log.kafka import connection, reader
+from fleet.log.kafka.connection import Brokers, reached
 from fleet.log.kafka.log import KafkaLog
+from fleet.log.kafka.names import topic_of
 from fleet.log.kafka.reader import STALL_S, Reader
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LOST, CorruptLog, LogError, Unreachable
@@ -253,3 +255,15 @@ async def test_one_who_rests_asks_for_nothing_between_two_looks_and_misses_nothi
     found = await log.loop.wait(looked([]))
 
     assert [entry.value for entry in found] == [command.value for command in COMMANDS[:3]]
+
+
+async def test_a_topic_that_was_removed_is_named_by_who_waits_for_its_records(log, monkeypatch):
+    admin = await reached(log._brokers)
+    await admin.delete_topics([topic_of(log.run, SYNDROME)])
+    await admin.close()
+    monkeypatch.setattr(reader, "GONE_S", 0.0)
+    monkeypatch.setattr(connection, "GONE_S", 0.1)
+    monkeypatch.setattr(reader, "ANSWER_S", 1.0)
+
+    with pytest.raises(LogError, match=f"topic {log.run}.{SYNDROME}: it is not there any more"):
+        await log.loop.wait(log.end_of(SYNDROME, 0))

@@ -11,7 +11,7 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
 )
 
-from fleet.log.kafka import producer
+from fleet.log.kafka import connection, producer
 from fleet.log.kafka.connection import reached
 from fleet.log.kafka.names import topic_of
 from fleet.log.kafka.producer import Producer
@@ -220,7 +220,7 @@ async def test_a_topic_that_was_removed_is_named(hasty, log, monkeypatch):
     admin = await reached(log._brokers)
     await admin.delete_topics([topic_of(log.run, SYNDROME)])
     await admin.close()
-    monkeypatch.setattr(producer, "GONE_S", 0.1)
+    monkeypatch.setattr(connection, "GONE_S", 0.1)
 
     with pytest.raises(LogError, match=f"topic {log.run}.{SYNDROME}: it is not there any more"):
         await writer.commit({SYNDROME: events(3, 4)})

@@ -53,9 +53,16 @@ def verify(run: str, kafka: str | None, *, as_json: bool) -> None:
         else:
             matches = "as the run had it" if report.finished else "the run has no summary to compare with"
         click.echo(f"{'digest':20}{report.digest}" + (f", {matches}" if report.whole else ""))
-        click.echo("whole" if report.whole else "NOT whole")
+        click.echo(_verdict(report))
     if not report.whole:
         sys.exit(CORRUPT)
+
+
+def _verdict(report: "Report") -> str:
+    if not report.whole:
+        return "NOT whole"
+    told = "whole, but for what is told above: the run is not over, and rasfleet resume writes what is missing"
+    return told if report.problems else "whole"
 
 
 def _checked(run: str, kafka: str | None) -> tuple["Report", str]:

@@ -231,6 +231,16 @@ def test_a_truncated_file_is_told_with_its_place(run, tmp_path):
     assert (problem["place"], problem["torn"]) == (str(path), False), "the run had ended"
 
 
+def test_the_end_of_a_run_that_was_cut_off_is_told_as_what_is_still_to_be_written(run, tmp_path):
+    copy, path = damaged(run[0], tmp_path, "events", lambda c: c[:-7])
+    (copy / "summary.json").unlink()
+    done = rasfleet("log", "verify", copy)
+
+    assert done.code == 0
+    assert f"{path}: at byte" in done.out
+    assert done.out.splitlines()[-1].startswith("whole, but for what is told above: the run is not over")
+
+
 def test_a_finished_run_without_one_of_its_files_is_not_resumed_until_its_events_may_be_made_again(run, tmp_path):
     copy, path = damaged(run[0], tmp_path, "events", lambda c: c)
     path.unlink()

@@ -86,8 +86,10 @@ def servers_of(kafka: str | None) -> str:
     return servers
 
 
-def words_of(servers: str) -> list[str]:
-    """The words that name the same brokers on a command line."""
+def words_of(servers: str | None) -> list[str]:
+    """The words that name the same brokers on a command line; none for files."""
+    if not servers:
+        return []
     return ["--kafka", servers, *(["--plaintext"] if os.environ.get(PLAINTEXT) == "1" else [])]
 
 

@@ -71,7 +71,7 @@ def inject(words: tuple[str, ...], **given: Unpack[Given]) -> None:
         f"{fault}{where} for {sent.host}: {sent.commands} in ras.command.v1, partition {sent.partition}, "
         f"offset {sent.offset}"
     )
-    resume = ["rasfleet", "resume", run, *(words_of(kafka) if kafka else [])]
+    resume = ["rasfleet", "resume", run, *words_of(kafka)]
     click.echo(f"a run that does not go on takes it with: {shlex.join(resume)}", err=True)
 
 

@@ -138,7 +138,7 @@ def _run_on_files(given: Given, plan: "Plan", manifest: "Manifest", workers: int
         check_room(room, out)
     if sys.stderr.isatty() or room.seconds >= TOLD_S:
         say(f"{room.told()} with {workers} worker{'s'[: workers > 1]}")
-    with metered(given["metrics"], manifest, str(out), "", say) as meter:  # refused before anything is made
+    with metered(given["metrics"], manifest, str(out), "", say) as meter:
         log = FileLog.create(out, manifest)
         told = carry_out(log, plan, Carrying(workers, given["speed"], meter))
     finish(told, as_json=given["as_json"])
@@ -168,9 +168,7 @@ def _run_on_kafka(given: Given, plan: "Plan", manifest: "Manifest", workers: int
     if given["no_workers"]:
         _only_command(given, KafkaLog.create(brokers, name, manifest, say=say), plan)
         return
-    with metered(
-        given["metrics"], manifest, name, group_of(name), say
-    ) as meter:  # refused before anything is made
+    with metered(given["metrics"], manifest, name, group_of(name), say) as meter:
         log = KafkaLog.create(brokers, name, manifest, say=say)
         told = carry_out(log, plan, Carrying(workers, given["speed"], meter))
     finish(told, as_json=given["as_json"])
@@ -205,7 +203,7 @@ def finish(told: "Told", *, as_json: bool) -> None:
     if told.unmet:
         sys.exit(UNMET)
     if told.summary.interrupted:
-        _stopped([told.out, *(words_of(told.kafka) if told.kafka else [])], told.signal)
+        _stopped([told.out, *words_of(told.kafka)], told.signal)
 
 
 def _stopped(where: list[str], number: int) -> NoReturn:

@@ -162,7 +162,7 @@ def _named(log: "AnyLog") -> tuple[str, str]:
 
 def repeat_of(manifest: Manifest, out: str, kafka: str = "") -> list[str]:
     """The command that makes this run again beside it."""
-    brokers = words_of(kafka) if kafka else []
+    brokers = words_of(kafka)
     if manifest.source != SCENARIO:
         return ["rasfleet", "resume", out, *brokers]
     words = ["rasfleet", "run", manifest.place or manifest.name, "--seed", str(manifest.seed)]

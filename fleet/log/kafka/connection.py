@@ -111,21 +111,17 @@ async def reached(brokers: Brokers) -> AIOKafkaAdminClient:
     return admin
 
 
-def gone(name: str) -> str:
-    """What is said where a topic was removed."""
-    return f"topic {name}: it is not there any more, and without it the run cannot go on"
-
-
-async def is_there(brokers: Brokers, name: str) -> bool:
-    """Whether a topic is there, as far as a broker answers: two looks do not find one that was removed."""
+async def check_there(brokers: Brokers, name: str) -> None:
+    """Raises LogError where brokers answer, and two looks do not find a topic: clients wait for one for ever."""
     for wait_s in (0.0, GONE_S):
         await asyncio.sleep(wait_s)
         if await _is_listed(brokers, name):
-            return True
-    return False
+            return
+    raise LogError(f"topic {name}: it is not there any more, and without it the run cannot go on")
 
 
 async def _is_listed(brokers: Brokers, name: str) -> bool:
+    """Whether a topic is there, as far as a broker answers."""
     try:
         admin = await reached(brokers)
     except LogError:

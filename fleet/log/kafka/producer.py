@@ -18,7 +18,7 @@ from aiokafka.errors import BrokerResponseError, KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from fleet.log.kafka.acls import TOPIC, forbidden
-from fleet.log.kafka.connection import TROUBLE, Brokers, Outage, discard, gone, is_there, said, why
+from fleet.log.kafka.connection import TROUBLE, Brokers, Outage, check_there, discard, said, why
 from fleet.log.kafka.refused import FORBIDDEN
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LogError, Record
@@ -89,9 +89,8 @@ class Producer:
         return count, await self._delivered(producer, batch, place)
 
     async def check_there(self, place: Place) -> None:
-        """Raises LogError when brokers answer, and the topic is not there any more, which clients wait for."""
-        if not await is_there(self._brokers, place.name):
-            raise LogError(gone(place.name))
+        """Raises LogError where the topic was removed, which clients wait for."""
+        await check_there(self._brokers, place.name)
 
     async def _delivered(self, producer: AIOKafkaProducer, batch: BatchBuilder, place: Place) -> int:
         sending: asyncio.Future[Any] = asyncio.ensure_future(_sent(producer, batch, place))

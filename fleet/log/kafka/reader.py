@@ -25,7 +25,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.fetch import FetchRequest
 
 from fleet.log.kafka.acls import TOPIC, forbidden
-from fleet.log.kafka.connection import GONE_S, TROUBLE, Brokers, gone, is_there, let_go, said
+from fleet.log.kafka.connection import GONE_S, TROUBLE, Brokers, check_there, let_go, said
 from fleet.log.kafka.refused import FORBIDDEN, FORBIDDEN_CODES
 from fleet.log.kafka.topics import Place
 from fleet.log.protocol import LOST, CorruptLog, Entry, LogError, Unreachable
@@ -258,8 +258,8 @@ class Reader:
         if isinstance(fault, BrokerResponseError) and not fault.retriable:
             raise LogError(f"{self._said}: cannot be read ({said(fault)})")
         self._heard_s = self._heard_s or _now()
-        if unknown and _now() - self._heard_s > GONE_S and not await is_there(self._brokers, self._place.topic):
-            raise LogError(gone(self._place.topic))
+        if unknown and _now() - self._heard_s > GONE_S:
+            await check_there(self._brokers, self._place.topic)
         if self._patience_s is not None and _now() - self._heard_s > self._patience_s:
             raise Unreachable(f"{self._brokers.servers}: no broker answers ({said(fault)})")
         await asyncio.sleep(PAUSE_S)
